@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migration is one step of the schema: migrations/0001_name.sql. A file that was released is never changed.
+type migration struct {
+	version    uint32
+	name       string
+	statements []string
+}
+
+// migrations reads the steps in order; their numbers have no gaps.
+func migrations(fsys fs.FS) ([]migration, error) {
+	files, err := fs.Glob(fsys, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(files)
+	var out []migration
+	for i, f := range files {
+		number, name, _ := strings.Cut(strings.TrimSuffix(path.Base(f), ".sql"), "_")
+		v, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || v != uint64(i+1) {
+			return nil, fmt.Errorf("migration file %s: want number %04d", f, i+1)
+		}
+		text, err := fs.ReadFile(fsys, f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, migration{version: uint32(v), name: name, statements: statements(string(text))})
+	}
+	return out, nil
+}
+
+// statements cuts a file at semicolons that end a line, and drops comment lines.
+func statements(text string) []string {
+	var out []string
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimSpace(line)
+		if trimmed == "" || strings.HasPrefix(trimmed, "--") {
+			continue
+		}
+		if end, ok := strings.CutSuffix(trimmed, ";"); ok {
+			b.WriteString(end)
+			out = append(out, b.String())
+			b.Reset()
+			continue
+		}
+		b.WriteString(line)
+	}
+	return out
+}
+
+const createMigrations = `CREATE TABLE IF NOT EXISTS schema_migrations (
+    version UInt32,
+    name    String,
+    applied DateTime64(3, 'UTC') DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree ORDER BY version`
+
+// migrate brings the schema up to this program's version. Several instances may do so at once: each statement can be run
+// again, and a step that two of them record twice is one step.
+func (s *Store) migrate(ctx context.Context) error {
+	steps, err := migrations(migrationFiles)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err = retryRace(ctx, func() error { return s.conn.Exec(ctx, createMigrations) }); err != nil {
+		return s.cfg.explain("make the table schema_migrations", err)
+	}
+	var have uint32
+	if err = s.conn.QueryRow(ctx, "SELECT max(version) FROM schema_migrations").Scan(&have); err != nil {
+		return s.cfg.explain("read the schema's version", err)
+	}
+	newest := uint32(len(steps))
+	if have > newest {
+		return fmt.Errorf("store: the database %s has schema version %d, this program knows versions up to %d: run a newer Warder, or name another database in store.database", s.cfg.Database, have, newest)
+	}
+	for _, m := range steps[have:] {
+		if err = s.apply(ctx, m); err != nil {
+			return err
+		}
+		s.log.Info("store schema migrated", "version", m.version, "name", m.name)
+	}
+	return nil
+}
+
+func (s *Store) apply(ctx context.Context, m migration) error {
+	for _, sql := range m.statements {
+		if err := retryRace(ctx, func() error { return s.conn.Exec(ctx, sql) }); err != nil {
+			return s.cfg.explain(fmt.Sprintf("migrate to schema version %d (%s)", m.version, m.name), err)
+		}
+	}
+	err := s.conn.Exec(ctx, "INSERT INTO schema_migrations (version, name) SELECT {version:UInt32}, {name:String}",
+		clickhouse.Named("version", m.version), clickhouse.Named("name", m.name))
+	if err != nil {
+		return s.cfg.explain("record the migration", err)
+	}
+	return nil
+}
+
+// applyRetention sets each table's TTL where it is not the configured one. It only touches the metadata: parts are dropped, whole, when
+// they expire.
+func (s *Store) applyRetention(ctx context.Context) error {
+	r := s.cfg.Retention
+	for _, t := range []struct {
+		table, column string
+		seconds       int64
+	}{
+		{"events", "time", int64(r.Events.Std().Seconds())},
+		{"alerts", "time", int64(r.Alerts.Std().Seconds())},
+		{"decisions", "updated", int64(r.Decisions.Std().Seconds())},
+		{"audit", "time", int64(r.Audit.Std().Seconds())},
+	} {
+		var have string
+		err := s.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+			clickhouse.Named("database", s.cfg.Database), clickhouse.Named("table", t.table)).Scan(&have)
+		if err != nil {
+			return s.cfg.explain("read the retention of "+t.table, err)
+		}
+		want := fmt.Sprintf("TTL toDateTime(%s) + toIntervalSecond(%d)", t.column, t.seconds)
+		sql := "ALTER TABLE " + t.table + " MODIFY " + want + " SETTINGS materialize_ttl_after_modify = 0"
+		if t.seconds == 0 {
+			if !strings.Contains(have, " TTL ") {
+				continue
+			}
+			sql = "ALTER TABLE " + t.table + " REMOVE TTL"
+		} else if strings.Contains(have, want+" ") {
+			continue
+		}
+		if err = retryRace(ctx, func() error { return s.conn.Exec(ctx, sql) }); err != nil {
+			return s.cfg.explain("set the retention of "+t.table, err)
+		}
+	}
+	return nil
+}

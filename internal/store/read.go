@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/warder/warder/internal/alert"
+	"github.com/warder/warder/internal/decision"
+)
+
+// MaxRows is the most rows that a read returns.
+const MaxRows = 10_000
+
+// limited puts the configured limits on a read.
+func (s *Store) limited(ctx context.Context) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"max_execution_time": max(1, int(s.cfg.Limits.Time.Std().Seconds())),
+		"max_memory_usage":   int64(s.cfg.Limits.Memory),
+		"max_rows_to_read":   s.cfg.Limits.Rows,
+		"max_result_rows":    MaxRows,
+	}))
+}
+
+// each runs a read and calls scan for each row. what names the read in errors.
+func (s *Store) each(ctx context.Context, what, sql string, args []any, scan func(driver.Rows) error) error {
+	rows, err := s.conn.Query(s.limited(ctx), sql, args...)
+	if err != nil {
+		return s.cfg.explain(what, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err = scan(rows); err != nil {
+			return s.cfg.explain(what, err)
+		}
+	}
+	if err = rows.Err(); err != nil {
+		return s.cfg.explain(what, err)
+	}
+	return nil
+}
+
+// Stats counts what the store has since a time.
+type Stats struct {
+	Events    uint64 // rows; no collapsing is needed, repeats are kept out
+	Refused   uint64 // events that a decision answered
+	Alerts    uint64
+	Decisions uint64 // distinct decisions with a change
+	Audit     uint64
+	First     time.Time // of the events; zero without any
+	Last      time.Time
+}
+
+// Stats counts what happened at or after since.
+func (s *Store) Stats(ctx context.Context, since time.Time) (Stats, error) {
+	var out Stats
+	at := []any{clickhouse.DateNamed("since", storedTime(since), clickhouse.NanoSeconds)}
+	err := s.each(ctx, "count events", "SELECT count(), countIf(enforced_action IN ('block', 'limit')), min(time), max(time) FROM events WHERE time >= {since:DateTime64(9, 'UTC')}", at,
+		func(r driver.Rows) error { return r.Scan(&out.Events, &out.Refused, &out.First, &out.Last) })
+	if err != nil {
+		return Stats{}, err
+	}
+	if out.Events == 0 {
+		out.First, out.Last = time.Time{}, time.Time{}
+	}
+	for _, c := range []struct {
+		what, sql string
+		to        *uint64
+	}{
+		{"count alerts", "SELECT count() FROM alerts WHERE time >= {since:DateTime64(9, 'UTC')}", &out.Alerts},
+		{"count decisions", "SELECT uniqExact(id) FROM decisions WHERE updated >= {since:DateTime64(9, 'UTC')}", &out.Decisions},
+		{"count audit entries", "SELECT count() FROM audit WHERE time >= {since:DateTime64(9, 'UTC')}", &out.Audit},
+	} {
+		if err = s.each(ctx, c.what, c.sql, at, func(r driver.Rows) error { return r.Scan(c.to) }); err != nil {
+			return Stats{}, err
+		}
+	}
+	return out, nil
+}
+
+// AlertFilter narrows a list of alerts. Zero fields do not narrow.
+type AlertFilter struct {
+	Since, Until time.Time // Until is exclusive
+	MinSeverity  alert.Severity
+	Rule         string
+	IDs          []string
+	Limit        int // at most MaxRows; 0 is MaxRows
+}
+
+// Alerts lists alerts, newest first.
+func (s *Store) Alerts(ctx context.Context, f AlertFilter) ([]*alert.Alert, error) {
+	q := newSelect("SELECT record FROM alerts")
+	q.span("time", f.Since, f.Until)
+	if f.MinSeverity != "" {
+		q.where("rank >= {rank:Int8}", clickhouse.Named("rank", f.MinSeverity.Rank()))
+	}
+	if f.Rule != "" {
+		q.where("rule = {rule:String}", clickhouse.Named("rule", f.Rule))
+	}
+	if len(f.IDs) > 0 {
+		q.where("id IN {ids:Array(String)}", clickhouse.Named("ids", f.IDs))
+	}
+	var out []*alert.Alert
+	err := s.each(ctx, "list alerts", q.text("ORDER BY time DESC, id LIMIT 1 BY id", f.Limit), q.args, func(r driver.Rows) error {
+		var record string
+		if err := r.Scan(&record); err != nil {
+			return err
+		}
+		a, err := alert.Decode([]byte(record))
+		if err != nil {
+			return err
+		}
+		out = append(out, a)
+		return nil
+	})
+	return out, err
+}
+
+// DecisionFilter narrows a list of decisions. Zero fields do not narrow.
+type DecisionFilter struct {
+	Since, Until time.Time // of the change; Until is exclusive
+	ID           string
+	State        decision.State
+	Value        string // the entity
+	// History lists every change; otherwise each decision comes once, as its newest change left it, and State and the times
+	// are compared with that one.
+	History bool
+	Limit   int // at most MaxRows; 0 is MaxRows
+}
+
+// Decisions lists changes of decisions, newest first.
+func (s *Store) Decisions(ctx context.Context, f DecisionFilter) ([]Change, error) {
+	from := "decisions"
+	if !f.History {
+		from = "(SELECT * FROM decisions ORDER BY updated DESC, change LIMIT 1 BY id)"
+	}
+	q := newSelect("SELECT record, updated FROM " + from)
+	q.span("updated", f.Since, f.Until)
+	if f.ID != "" {
+		q.where("id = {id:String}", clickhouse.Named("id", f.ID))
+	}
+	if f.State != "" {
+		q.where("state = {state:String}", clickhouse.Named("state", string(f.State)))
+	}
+	if f.Value != "" {
+		q.where("value = {value:String}", clickhouse.Named("value", f.Value))
+	}
+	var out []Change
+	err := s.each(ctx, "list decisions", q.text("ORDER BY updated DESC, id LIMIT 1 BY change", f.Limit), q.args, func(r driver.Rows) error {
+		var record string
+		var c Change
+		if err := r.Scan(&record, &c.Updated); err != nil {
+			return err
+		}
+		d, err := decision.Decode([]byte(record))
+		if err != nil {
+			return err
+		}
+		c.Decision = d
+		out = append(out, c)
+		return nil
+	})
+	return out, err
+}
+
+// AuditFilter narrows a list of audit entries. Zero fields do not narrow.
+type AuditFilter struct {
+	Since, Until time.Time // Until is exclusive
+	Subject      string
+	Limit        int // at most MaxRows; 0 is MaxRows
+}
+
+// Audit lists audit entries, newest first.
+func (s *Store) Audit(ctx context.Context, f AuditFilter) ([]Entry, error) {
+	q := newSelect("SELECT id, time, actor, action, subject, detail FROM audit")
+	q.span("time", f.Since, f.Until)
+	if f.Subject != "" {
+		q.where("subject = {subject:String}", clickhouse.Named("subject", f.Subject))
+	}
+	var out []Entry
+	err := s.each(ctx, "list audit entries", q.text("ORDER BY time DESC, id LIMIT 1 BY id", f.Limit), q.args, func(r driver.Rows) error {
+		var e Entry
+		var id string
+		if err := r.Scan(&id, &e.Time, &e.Actor, &e.Action, &e.Subject, &e.Detail); err != nil {
+			return err
+		}
+		e.ID = EntryID([]byte(id))
+		out = append(out, e)
+		return nil
+	})
+	return out, err
+}
