@@ -1,0 +1,117 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/ext"
+
+	"github.com/warder/warder/internal/event"
+)
+
+// Bounds of what an expression may cost, in CEL's cost units: about one a simple operation, and one for ten characters of
+// text that is read.
+const (
+	maxStaticCost  = 20_000_000
+	maxRuntimeCost = 2_000_000 // only where a comprehension runs
+	maxRegexSize   = 20_000    // instructions of a compiled regular expression
+	maxNesting     = 3         // comprehensions within one another
+)
+
+// environment is the CEL language of rules: which names there are and of which type.
+type environment struct {
+	fields map[string]*field
+	names  []string
+	events *cel.Env // for filters and aggregates
+	bare   *cel.Env // for conditions: no event, the aggregates' names are added
+}
+
+func newEnvironment() (*environment, error) {
+	env := &environment{fields: map[string]*field{}}
+	var vars []cel.EnvOption
+	for _, f := range eventFields() {
+		env.fields[f.name] = f
+		env.names = append(env.names, f.name)
+		vars = append(vars, cel.Variable(f.name, f.celType()))
+	}
+	var err error
+	if env.bare, err = cel.NewCustomEnv(language()...); err != nil {
+		return nil, fmt.Errorf("build CEL environment: %w", err)
+	}
+	if env.events, err = env.bare.Extend(vars...); err != nil {
+		return nil, fmt.Errorf("build CEL environment: %w", err)
+	}
+	return env, nil
+}
+
+// language is what every expression can use.
+func language() []cel.EnvOption {
+	return []cel.EnvOption{
+		cel.StdLib(),
+		cel.OptionalTypes(),
+		ext.Strings(), ext.Math(), ext.Lists(), ext.Sets(), ext.Encoders(), ext.Network(), ext.Regex(), ext.Bindings(),
+		ext.TwoVarComprehensions(),
+		cel.EnableMacroCallTracking(), // so that expressions can be written out in canonical form
+		cel.DefaultUTCTimeZone(true),
+		cel.CrossTypeNumericComparisons(true),
+		cel.ParserExpressionSizeLimit(MaxExpr),
+		cel.ParserRecursionLimit(100),
+		cel.ASTValidators(
+			cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
+			cel.ValidateHomogeneousAggregateLiterals(), cel.ValidateComprehensionNestingLimit(maxNesting)),
+		cel.Function("decode", cel.Overload(decodeOverload, []*cel.Type{cel.StringType}, cel.StringType,
+			cel.UnaryBinding(func(v ref.Val) ref.Val { return types.String(Decode(string(v.(types.String)))) }))),
+	}
+}
+
+const decodeOverload = "decode_string"
+
+// sizes tells CEL's cost estimator how long the values can be that it does not know.
+type sizes struct{ fields map[string]*field }
+
+// EstimateSize implements checker.CostEstimator.
+func (s sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
+	limit := uint64(event.MaxText)
+	if path := n.Path(); len(path) > 0 {
+		if f := s.fields[path[0]]; f != nil {
+			switch {
+			case len(path) == 1 && f.max > 0:
+				limit = uint64(f.max)
+			case f.tab != nil:
+				limit = event.MaxAgent
+			case f.list != nil:
+				limit = event.MaxShort
+			}
+		}
+	}
+	return &checker.SizeEstimate{Min: 0, Max: limit}
+}
+
+// EstimateCallCost implements checker.CostEstimator.
+func (s sizes) EstimateCallCost(_, overload string, _ *checker.AstNode, args []checker.AstNode) *checker.CallEstimate {
+	if overload != decodeOverload || len(args) != 1 {
+		return nil
+	}
+	size := checker.SizeEstimate{Max: maxDecoded}
+	return &checker.CallEstimate{CostEstimate: checker.CostEstimate{Min: 1, Max: decodeRounds * maxDecoded / 10}, ResultSize: &size}
+}
+
+// staticCost refuses expressions whose worst case has no useful bound.
+func (env *environment) staticCost(e *cel.Env, ast *cel.Ast) error {
+	est, err := e.EstimateCost(ast, sizes{env.fields})
+	if err != nil {
+		return fmt.Errorf("estimate cost: %w", err)
+	}
+	if est.Max > maxStaticCost {
+		bound := "no bound"
+		if est.Max < math.MaxUint64/2 {
+			bound = fmt.Sprint(est.Max)
+		}
+		return fmt.Errorf("too costly: the worst case is %s, the limit is %d; avoid comprehensions over split text and matches on joined text", bound, maxStaticCost)
+	}
+	return nil
+}

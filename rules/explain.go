@@ -1,0 +1,249 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common"
+	celast "github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+)
+
+// explain turns CEL's issues into faults with what the author needs to know: the field that does not exist and the one that
+// was probably meant, or the types that do not fit.
+func (env *environment) explain(text string, parsed *celast.AST, issues *cel.Issues, known []string) error {
+	var out []error
+	for _, e := range issues.Errors() {
+		f := &fault{offset(text, e.Location), firstLine(e.Message)}
+		if name, ok := undeclared(e.Message); ok {
+			if parsed != nil {
+				name = dottedName(parsed, e.ExprID, name)
+			}
+			f.msg = env.unknown(name, known)
+		} else if msg, ok := mismatch(e.Message); ok {
+			f.msg = msg
+		}
+		out = append(out, f)
+		if len(out) == 5 {
+			break
+		}
+	}
+	return errors.Join(out...)
+}
+
+// offset is the byte offset of a CEL location, whose column counts characters from 0.
+func offset(text string, l common.Location) int {
+	at := 0
+	for i := 1; i < l.Line(); i++ {
+		n := strings.IndexByte(text[at:], '\n')
+		if n < 0 {
+			return len(text)
+		}
+		at += n + 1
+	}
+	for i := 0; i < l.Column() && at < len(text); i++ {
+		_, n := utf8.DecodeRuneInString(text[at:])
+		at += n
+	}
+	return at
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}
+
+func undeclared(msg string) (string, bool) {
+	rest, ok := strings.CutPrefix(msg, "undeclared reference to '")
+	if !ok {
+		return "", false
+	}
+	name, _, ok := strings.Cut(rest, "'")
+	return name, ok
+}
+
+// dottedName returns the whole name that the author wrote, of which CEL only reports the first part.
+func dottedName(parsed *celast.AST, id int64, first string) string {
+	longest := first
+	celast.PreOrderVisit(parsed.Expr(), celast.NewExprVisitor(func(e celast.Expr) {
+		if e.Kind() != celast.SelectKind && e.Kind() != celast.IdentKind {
+			return
+		}
+		if name, root := chain(e); root == id && len(name) > len(longest) {
+			longest = name
+		}
+	}))
+	return longest
+}
+
+// chain returns the dotted name of an expression a.b.c and the id of its first part; "" when it is something else.
+func chain(e celast.Expr) (name string, root int64) {
+	switch e.Kind() {
+	case celast.IdentKind:
+		return e.AsIdent(), e.ID()
+	case celast.SelectKind:
+		if s := e.AsSelect(); !s.IsTestOnly() {
+			if name, root := chain(s.Operand()); name != "" {
+				return name + "." + s.FieldName(), root
+			}
+		}
+	}
+	return "", 0
+}
+
+// unknown is the message for a name that does not exist.
+func (env *environment) unknown(name string, known []string) string {
+	kind := "field"
+	if !strings.Contains(name, ".") {
+		kind = "name"
+	}
+	if best := env.suggest(name, known); best != "" {
+		return fmt.Sprintf("unknown %s %.100q: did you mean `%s`?", kind, name, best)
+	}
+	return fmt.Sprintf("unknown %s %.100q: docs/rules.md lists the fields", kind, name)
+}
+
+// suggest returns the known name nearest to the one given, "" when none is near.
+func (env *environment) suggest(name string, known []string) string {
+	if len(known) == 0 {
+		if s, ok := synonyms()[strings.ToLower(name)]; ok {
+			return s
+		}
+		known = append(slices.Clone(env.names), "decode")
+	}
+	best, bestDistance := "", len(name)/3+2
+	for _, k := range known {
+		d := distance(name, k)
+		// The last part alone is often right: "req.method".
+		if _, last, ok := strings.Cut(k, "."); ok && strings.HasSuffix(name, "."+last) {
+			d = min(d, 3)
+		}
+		if d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
+// distance is the edit distance (Levenshtein) between two short names.
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			above := row[j+1]
+			step := diagonal
+			if a[i] != b[j] {
+				step++
+			}
+			row[j+1] = min(step, above+1, row[j]+1)
+			diagonal = above
+		}
+	}
+	return row[len(b)]
+}
+
+// mismatch rewrites "found no matching overload for '_==_' applied to '(int, string)'".
+func mismatch(msg string) (string, bool) {
+	rest, ok := strings.CutPrefix(msg, "found no matching overload for '")
+	if !ok {
+		return "", false
+	}
+	function, rest, ok := strings.Cut(rest, "' applied to '")
+	if !ok {
+		return "", false
+	}
+	args, _, _ := strings.Cut(rest, "'")
+	if op, ok := operators.FindReverse(function); ok && op != "" {
+		return fmt.Sprintf("wrong type: `%s` does not take %s", op, args), true
+	}
+	return fmt.Sprintf("wrong type: %s() does not take %s", function, args), true
+}
+
+// impossible refuses comparisons that can never be true although their types fit: a status code of 4040, an address that is
+// not written in its canonical form.
+func (env *environment) impossible(text string, a *celast.AST) error {
+	var out []error
+	check := func(name string, literal celast.Expr) {
+		if f := env.fields[name]; f != nil && literal.Kind() == celast.LiteralKind {
+			if msg := f.refuses(literal); msg != "" {
+				out = append(out, &fault{at: position(text, a, literal), msg: msg})
+			}
+		}
+	}
+	celast.PreOrderVisit(a.Expr(), celast.NewExprVisitor(func(e celast.Expr) {
+		if e.Kind() != celast.CallKind {
+			return
+		}
+		call := e.AsCall()
+		args := call.Args()
+		switch call.FunctionName() {
+		case operators.Equals, operators.NotEquals:
+			for i := range 2 {
+				name, _ := fieldName(args[i])
+				check(name, args[1-i])
+			}
+		case operators.In, operators.OldIn:
+			if name, _ := fieldName(args[0]); args[1].Kind() == celast.ListKind {
+				for _, l := range args[1].AsList().Elements() {
+					check(name, l)
+				}
+			}
+		}
+	}))
+	return errors.Join(out...)
+}
+
+// fieldName returns the variable that a checked expression names: the checker has made one name of a dotted one.
+func fieldName(e celast.Expr) (string, bool) {
+	if e.Kind() != celast.IdentKind {
+		return "", false
+	}
+	return strings.TrimPrefix(e.AsIdent(), "."), true
+}
+
+// position is the byte offset of the expression; CEL counts characters.
+func position(text string, a *celast.AST, e celast.Expr) int {
+	r, _ := a.SourceInfo().GetOffsetRange(e.ID())
+	at := 0
+	for range r.Start {
+		_, n := utf8.DecodeRuneInString(text[at:])
+		at += n
+	}
+	return at
+}
+
+// refuses says why the field can never have the value; "" when it can.
+func (f *field) refuses(literal celast.Expr) string {
+	switch v := literal.AsLiteral().(type) {
+	case types.Int:
+		if f.name == "response.code" && v != 0 && (v < 100 || v > 999) {
+			return fmt.Sprintf("impossible comparison: a status code is 100 to 999 (0: unknown), not %d", int64(v))
+		}
+	case types.String:
+		if f.addr == nil || v == "" {
+			break
+		}
+		a, err := netip.ParseAddr(string(v))
+		if err != nil {
+			return fmt.Sprintf("impossible comparison: %.60q is not an address; for a network write cidr(\"10.0.0.0/8\").containsIP(%s)", string(v), f.name)
+		}
+		if t := addrText(a); t != string(v) {
+			return fmt.Sprintf("impossible comparison: the address is written %q", t)
+		}
+	}
+	return ""
+}

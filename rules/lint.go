@@ -1,0 +1,151 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Level says how bad a finding is.
+type Level string
+
+// The levels: a rule with an error is not loaded, a warning is advice.
+const (
+	LevelError   Level = "error"
+	LevelWarning Level = "warning"
+)
+
+// Finding is something that Lint noticed.
+type Finding struct {
+	Level Level  `json:"level"`
+	File  string `json:"file"`
+	Line  int    `json:"line,omitempty"`
+	Rule  string `json:"rule,omitempty"`
+	Check string `json:"check"` // a stable name: "missing-tests"
+	Msg   string `json:"message"`
+}
+
+// String returns "file:line: level: rule "id": message (check)".
+func (f Finding) String() string {
+	if f.Check == "load" {
+		return "error: " + f.Msg
+	}
+	return fmt.Sprintf("%s:%d: %s: rule %q: %s (%s)", f.File, f.Line, f.Level, f.Rule, f.Msg, f.Check)
+}
+
+// Lint loads rules like Load and returns its faults as errors, and as warnings what is allowed and still unwise. Fixtures are
+// looked at, too: one that is missing or cannot be read is an error. Findings are in the order of files and lines.
+func Lint(fsys fs.FS, paths ...string) []Finding {
+	rules, err := load(fsys, paths...)
+	var out []Finding
+	for _, err := range flatten(err) {
+		f := Finding{Level: LevelError, Check: "load", Msg: err.Error()}
+		var e *Error
+		if errors.As(err, &e) {
+			f.File, f.Line, f.Rule = e.File, e.Line, e.Rule
+		}
+		out = append(out, f)
+	}
+	for _, r := range rules {
+		l := &linter{rule: r, fsys: fsys}
+		l.run()
+		out = append(out, l.out...)
+	}
+	slices.SortStableFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Check, b.Check))
+	})
+	return out
+}
+
+type linter struct {
+	rule *Rule
+	fsys fs.FS
+	out  []Finding
+}
+
+func (l *linter) warn(check, format string, args ...any) {
+	l.add(LevelWarning, l.rule.Line, check, format, args...)
+}
+
+func (l *linter) add(level Level, line int, check, format string, args ...any) {
+	l.out = append(l.out, Finding{level, l.rule.File, line, l.rule.ID, check, fmt.Sprintf(format, args...)})
+}
+
+func (l *linter) run() {
+	r := l.rule
+	if r.Description == "" {
+		l.warn("missing-description", "says nothing about what it means and what to do; write a description")
+	}
+	if len(r.Tags) == 0 {
+		l.warn("missing-tags", "has no tags; name what it covers, for example owasp.api2 or attack.t1110")
+	}
+	l.filter()
+	l.noise()
+	l.tests()
+}
+
+// filter looks at how much the rule lets in.
+func (l *linter) filter() {
+	r := l.rule
+	always := r.filter.canonical == "true"
+	if always && len(r.Respond) > 0 && r.Window.Type == None {
+		l.warn("over-broad", "answers every single request: the filter is true and there is no window")
+	}
+	if always && len(r.Aggregates) == 1 && strings.TrimSpace(r.Aggregates[0].Where) == "true" {
+		l.warn("over-broad", "where: true changes nothing")
+	}
+	if strings.Contains(r.filter.canonical, "enforced.") && !r.IncludeEnforced {
+		l.warn("never-enforced", "reads enforced.* but leaves out what Warder answered itself; add include_enforced: true")
+	}
+}
+
+// noise looks at how often the rule can alert.
+func (l *linter) noise() {
+	r := l.rule
+	if r.Suppress == 0 {
+		l.warn("missing-suppress", "has no suppress: it alerts for every event that fulfils it")
+	} else if r.Suppress < r.Window.Size {
+		l.warn("short-suppress", "suppress %s is shorter than the window %s: the same events can alert twice", r.Suppress, r.Window.Size)
+	}
+	if r.Window.Type != None && len(r.GroupBy) == 0 {
+		l.warn("missing-group", "has a window over all traffic together; name the entity in group_by")
+	}
+	for _, a := range r.Aggregates {
+		if r.condition != nil && !mentions(r.condition.canonical, a.Name) {
+			l.warn("unused-aggregate", "the condition does not read %s", a.Name)
+		}
+	}
+}
+
+// mentions tells whether the name stands in the text as a word.
+func mentions(text, name string) bool {
+	words := strings.FieldsFunc(text, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	return slices.Contains(words, name)
+}
+
+func (l *linter) tests() {
+	positive, negative := 0, 0
+	for i := range l.rule.Tests {
+		t := &l.rule.Tests[i]
+		if t.Positive() {
+			positive++
+		} else {
+			negative++
+		}
+		if _, err := t.load(l.fsys, path.Dir(l.rule.File)); err != nil {
+			l.add(LevelError, t.Line, "fixture", "test %q: %s", t.Name, err)
+		}
+	}
+	if positive == 0 {
+		l.warn("missing-tests", "has no test that expects an alert")
+	}
+	if negative == 0 {
+		l.warn("missing-tests", "has no test that expects none")
+	}
+}

@@ -1,0 +1,117 @@
+// Package rules reads detection rules written in YAML and CEL, checks them when they are loaded and matches events against them.
+//
+// A [Set] is immutable after [Load] and safe for concurrent use; the only thing that changes is each rule's count of
+// evaluation errors. The package is pure: it reads no clock and keeps nothing between events. Windows, thresholds and
+// suppression belong to the detector, which asks the rule whether its condition holds.
+package rules
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/warder/warder/internal/alert"
+)
+
+// Limits of a rule file. What exceeds them is refused when the file is loaded.
+const (
+	MaxFile       = 1 << 20 // bytes of one YAML file
+	MaxRules      = 10_000  // rules in one Set
+	MaxExpr       = 8 << 10 // bytes of one CEL expression
+	MaxGroupBy    = 4       // fields
+	MaxAggregates = 16
+	MaxWindow     = 24 * time.Hour
+	MaxSuppress   = 7 * 24 * time.Hour
+	MaxTTL        = 30 * 24 * time.Hour
+)
+
+// Rule is one detection, compiled. It is immutable apart from its error counter.
+type Rule struct {
+	ID string
+	// Version is a hash of everything that changes what the rule detects or does: 16 hexadecimal digits. Comments, layout,
+	// texts, tags and tests do not change it.
+	Version     string
+	Title       string
+	Description string
+	Severity    alert.Severity
+	Tags        []string
+	// GroupBy names the event fields whose values make up the entity, for example source.address.
+	GroupBy    []string
+	Window     Window
+	Aggregates []Aggregate
+	// Suppress is how long after an alert the same group does not alert again, in event time.
+	Suppress time.Duration
+	Mode     alert.Mode
+	// Canary is the percentage of entities acted upon when Mode is canary.
+	Canary  int
+	Respond []alert.Response
+	// IncludeEnforced lets events in that Warder's own decisions answered.
+	IncludeEnforced bool
+	Tests           []Test
+	// File and Line say where the rule begins.
+	File string
+	Line int
+
+	filter    *expression
+	condition *expression // nil: always true
+	group     []*field
+	signature int // which of the Set's groupings this is
+	set       *Set
+	src       source
+	errs      *atomic.Uint64
+}
+
+// WindowType says how a rule's window moves.
+type WindowType = string
+
+// The window types. A rule without a window looks at each event by itself.
+const (
+	None     WindowType = ""
+	Sliding  WindowType = "sliding"
+	Tumbling WindowType = "tumbling"
+)
+
+// Window is the span of event time that aggregates are taken over.
+type Window struct {
+	Type WindowType
+	Size time.Duration
+}
+
+// The aggregate functions.
+const (
+	Count    = "count"
+	Sum      = "sum"
+	Distinct = "distinct"
+)
+
+// Aggregate is a named value over the window's events.
+type Aggregate struct {
+	Name string
+	Func string // count, sum, distinct
+	// Of is the CEL text that sum adds up or distinct tells apart; empty for count.
+	Of string
+	// Where is the CEL text that an event must fulfil to count here; empty for every event.
+	Where string
+
+	of, where *expression // nil when the text is empty
+	integer   bool        // the condition sees an int, not a double
+}
+
+// Match says that a rule's filter accepted an event.
+type Match struct {
+	Rule *Rule
+	// Group has the values of Rule.GroupBy in its order.
+	Group []string
+	// Args has one entry per aggregate of the rule, in order.
+	Args []Arg
+}
+
+// Arg is what one event contributes to one aggregate.
+type Arg struct {
+	In     bool    // the aggregate's own where holds; the other fields are only set then
+	Number float64 // for sum
+	Text   string  // for distinct
+}
+
+// Errors counts the evaluations that failed and were taken as "no match", for example for a missing header. Safe for
+// concurrent use.
+func (r *Rule) Errors() uint64 { return r.errs.Load() }

@@ -1,0 +1,238 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/warder/warder/internal/alert"
+	"github.com/warder/warder/internal/event"
+)
+
+// Test is one test of a rule: what comes in and which alerts go out.
+type Test struct {
+	Name string
+	// File is the fixture, relative to the rule's file; empty when the events are written in the rule.
+	File   string
+	Events []*event.Event
+	// Expect has one entry per alert, in any order; none for a negative test.
+	Expect []Expectation
+	Line   int
+}
+
+// Expectation is one alert that a test expects.
+type Expectation struct {
+	Group  []string           // in the order of the rule's GroupBy
+	Values map[string]float64 // aggregates that are compared; others may have any value
+}
+
+// Positive tells whether the test expects an alert.
+func (t *Test) Positive() bool { return len(t.Expect) > 0 }
+
+// tests reads the rule's tests.
+func (b *builder) tests() {
+	for _, raw := range b.raw.Tests {
+		t := Test{Name: raw.Name.Value, File: raw.Events.File.Value}
+		where := raw.Name
+		if t.Name == "" {
+			b.fail("tests", b.raw.ID, "a test has no name")
+			continue
+		}
+		t.Line, _ = b.src.locate(where, 0)
+		key := "tests." + t.Name
+		if t.File == "" && raw.Events.Inline == nil {
+			b.fail(key, where, "events are missing: name a fixture file or write a list of events")
+		}
+		var err error
+		if t.Events, err = inlineEvents(raw.Events.Inline); err != nil {
+			b.fail(key, where, "%s", err)
+		}
+		for _, e := range raw.Expect {
+			t.Expect = append(t.Expect, b.expectations(key, where, e)...)
+		}
+		b.rule.Tests = append(b.rule.Tests, t)
+	}
+}
+
+// expectations reads one entry of expect, which with repeat stands for several.
+func (b *builder) expectations(key string, where scalar, raw expectYAML) []Expectation {
+	n := 1
+	if raw.Repeat.set() {
+		var err error
+		if n, err = strconv.Atoi(raw.Repeat.Value); err != nil || n < 1 || n > maxExpected {
+			b.fail(key, raw.Repeat, "expect: repeat is 1 to %d", maxExpected)
+			return nil
+		}
+	}
+	out := make([]Expectation, n)
+	for i := range out {
+		out[i] = b.expectation(key, where, raw, i+1)
+	}
+	return out
+}
+
+// maxExpected bounds the alerts that one entry of expect stands for.
+const maxExpected = 1000
+
+func (b *builder) expectation(key string, where scalar, raw expectYAML, i int) Expectation {
+	var e Expectation
+	for _, g := range raw.Group {
+		e.Group = append(e.Group, counted(g.Value, i))
+	}
+	if len(e.Group) != len(b.rule.GroupBy) {
+		b.fail(key, where, "expect: group has %d values, group_by has %d fields", len(e.Group), len(b.rule.GroupBy))
+	}
+	for _, name := range slices.Sorted(maps.Keys(raw.Values)) {
+		v, err := strconv.ParseFloat(raw.Values[name].Value, 64)
+		known := slices.ContainsFunc(b.rule.Aggregates, func(a Aggregate) bool { return a.Name == name })
+		if err != nil || !known {
+			b.fail(key, raw.Values[name], "expect: values holds numbers of the rule's aggregates")
+			continue
+		}
+		if e.Values == nil {
+			e.Values = map[string]float64{}
+		}
+		e.Values[name] = v
+	}
+	return e
+}
+
+// inlineEvents reads events that are written in the rule, in the form of a fixture.
+func inlineEvents(nodes []ast.Node) ([]*event.Event, error) {
+	f := &fixture{}
+	for i, n := range nodes {
+		var v map[string]any
+		if err := yaml.NodeToValue(n, &v); err != nil {
+			return nil, fmt.Errorf("event %d: want a mapping of fields", i+1)
+		}
+		line, err := json.Marshal(v)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: want texts, numbers, lists and mappings", i+1)
+		}
+		if err := f.add(line); err != nil {
+			return nil, fmt.Errorf("event %d: %w", i+1, err)
+		}
+	}
+	return f.events, nil
+}
+
+// TestResult is the outcome of one test of one rule.
+type TestResult struct {
+	Rule *Rule
+	Test string
+	Line int
+	// Err is set when the test could not run.
+	Err error
+	// Missing and Surplus are expected alerts that did not come, and alerts that were not expected.
+	Missing []Expectation
+	Surplus []Expectation
+}
+
+// Passed tells whether the test ran and found what it expects.
+func (r *TestResult) Passed() bool { return r.Err == nil && len(r.Missing) == 0 && len(r.Surplus) == 0 }
+
+// String is "pass" or says what differs.
+func (r *TestResult) String() string {
+	if r.Err != nil {
+		return r.Err.Error()
+	}
+	var parts []string
+	for _, e := range r.Missing {
+		parts = append(parts, "missing: alert for "+e.String())
+	}
+	for _, e := range r.Surplus {
+		parts = append(parts, "not expected: alert for "+e.String())
+	}
+	if len(parts) == 0 {
+		return "pass"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// String names the group and the values.
+func (e Expectation) String() string {
+	s := fmt.Sprintf("%q", e.Group)
+	for _, k := range slices.Sorted(maps.Keys(e.Values)) {
+		s += fmt.Sprintf(" %s=%s", k, strconv.FormatFloat(e.Values[k], 'g', -1, 64))
+	}
+	return s
+}
+
+// RunTests runs every test of every rule, in order. fsys is where the rules were loaded from; fixtures are found relative to
+// the rule's file. run feeds the events to a fresh detector that holds only this rule and returns its alerts.
+func RunTests(set *Set, fsys fs.FS, run func(r *Rule, events []*event.Event) ([]*alert.Alert, error)) []TestResult {
+	var out []TestResult
+	for _, r := range set.Rules() {
+		for i := range r.Tests {
+			t := &r.Tests[i]
+			res := TestResult{Rule: r, Test: t.Name, Line: t.Line}
+			events, err := t.load(fsys, path.Dir(r.File))
+			var alerts []*alert.Alert
+			if err == nil {
+				alerts, err = run(r, events)
+			}
+			if res.Err = err; err == nil {
+				res.Missing, res.Surplus = t.compare(r, alerts)
+			}
+			out = append(out, res)
+		}
+	}
+	return out
+}
+
+// load returns the test's events.
+func (t *Test) load(fsys fs.FS, dir string) ([]*event.Event, error) {
+	if t.File == "" {
+		return t.Events, nil
+	}
+	name := path.Join(dir, t.File)
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("fixture %s: %w", name, cause(err))
+	}
+	defer f.Close()
+	events, err := ReadFixture(f)
+	if err != nil {
+		return nil, fmt.Errorf("fixture %s: %w", name, err)
+	}
+	return events, nil
+}
+
+// compare takes each alert off the list of expected ones.
+func (t *Test) compare(r *Rule, alerts []*alert.Alert) (missing, surplus []Expectation) {
+	missing = slices.Clone(t.Expect)
+	for _, a := range alerts {
+		got := Expectation{Values: a.Values}
+		for _, g := range r.GroupBy {
+			got.Group = append(got.Group, a.Group[g])
+		}
+		i := slices.IndexFunc(missing, func(e Expectation) bool { return e.covers(got) })
+		if i < 0 {
+			surplus = append(surplus, got)
+			continue
+		}
+		missing = slices.Delete(missing, i, i+1)
+	}
+	return missing, surplus
+}
+
+// covers tells whether an alert is the expected one.
+func (e Expectation) covers(got Expectation) bool {
+	if !slices.Equal(e.Group, got.Group) {
+		return false
+	}
+	for k, v := range e.Values {
+		if got.Values[k] != v {
+			return false
+		}
+	}
+	return true
+}
