@@ -1,0 +1,110 @@
+package detector
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/warder/warder/internal/alert"
+	"github.com/warder/warder/internal/event"
+)
+
+const benchRules = `
+id: rate
+title: t
+filter: "true"
+group_by: [source.address]
+window: {size: 60s, type: sliding}
+aggregates: {n: count()}
+condition: n >= 1000000
+---
+id: spread
+title: t
+filter: "true"
+group_by: [source.address]
+window: {size: 60s, type: sliding}
+aggregates: {n: count(), paths: distinct(request.path)}
+condition: n >= 1000000 && paths > 10
+`
+
+// BenchmarkProcess is one event through two rules that count every request of each client.
+func BenchmarkProcess(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		clients int
+		step    time.Duration
+	}{{"10000_clients", 10_000, time.Millisecond}, {"flood_of_one", 1, time.Microsecond}} {
+		b.Run(c.name, func(b *testing.B) {
+			s := NewShard(loadRules(b, benchRules), DefaultConfig())
+			st := newStream()
+			var events []*event.Event
+			for i := range max(c.clients, 1000) {
+				n := i % c.clients
+				e, err := st.event(0, fmt.Sprintf("addr=10.0.%d.%d", n>>8&255, n&255), fmt.Sprintf("path=/%d", i%50))
+				if err != nil {
+					b.Fatal(err)
+				}
+				events = append(events, e)
+			}
+			var dst []*alert.Alert
+			b.ReportAllocs()
+			at := base
+			for i := 0; b.Loop(); i++ {
+				e := events[i%len(events)]
+				e.Time = at
+				at = at.Add(c.step)
+				dst = s.Process(e, dst[:0])
+			}
+		})
+	}
+}
+
+// BenchmarkEntity reports the bytes of an entity with a single event, real and as estimated.
+func BenchmarkEntity(b *testing.B) {
+	const n = 100_000
+	set := loadRules(b, benchRules)
+	cfg := DefaultConfig()
+	cfg.MaxBytes = 1 << 40
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		s := NewShard(set, cfg)
+		st := newStream()
+		for i := range n {
+			e, _ := st.event(time.Duration(i)*time.Microsecond, fmt.Sprintf("addr=10.%d.%d.%d", i>>16&255, i>>8&255, i&255))
+			s.Process(e, nil)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(s.Stats().Entities), "B/entity")
+		b.ReportMetric(float64(s.Stats().Bytes)/float64(s.Stats().Entities), "estimated-B/entity")
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	set := loadRules(b, benchRules)
+	s := NewShard(set, DefaultConfig())
+	st := newStream()
+	for i := range 100_000 {
+		e, _ := st.event(time.Duration(i)*time.Microsecond, fmt.Sprintf("addr=10.%d.%d.%d", i>>16&255, i>>8&255, i&255))
+		s.Process(e, nil)
+	}
+	buf := s.Snapshot(nil)
+	b.ReportMetric(float64(len(buf))/float64(s.Stats().Entities), "B/entity")
+	b.Run("snapshot", func(b *testing.B) {
+		b.SetBytes(int64(len(buf)))
+		for b.Loop() {
+			buf = s.Snapshot(buf[:0])
+		}
+	})
+	b.Run("restore", func(b *testing.B) {
+		b.SetBytes(int64(len(buf)))
+		for b.Loop() {
+			if err := NewShard(set, DefaultConfig()).Restore(buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,261 @@
+package detector
+
+import (
+	"slices"
+	"time"
+
+	"github.com/warder/warder/internal/alert"
+	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/rules"
+)
+
+// Shard detects in one ordered stream of events. It is owned by one goroutine; nothing in it may be called concurrently.
+type Shard struct {
+	set      *rules.Set
+	cfg      Config
+	maxJump  int64
+	tables   []*table // by rule id
+	byRule   map[*rules.Rule]*table
+	byID     map[string]*table
+	clocks   clocks
+	losses   losses
+	observed event.ID // the event whose time was taken last
+	sweep    int      // the table that is looked through for idle entities next
+
+	entities int
+	bytes    int64
+	stats    Stats
+
+	// Memory that is used again from event to event.
+	matches []rules.Match
+	args    []Arg
+	entry   []uint64
+	key     []byte
+	vals    []float64
+	group   []string
+}
+
+// Stats counts what a shard did since it was made. Entities and Bytes are what it holds now.
+type Stats struct {
+	Events     uint64 `json:"events"` // requests processed
+	Heartbeats uint64 `json:"heartbeats"`
+	Matches    uint64 `json:"matches"`   // matches counted in a window or looked at as a single event
+	Forwarded  uint64 `json:"forwarded"` // matches handed to Config.Forward
+	Alerts     uint64 `json:"alerts"`
+	Suppressed uint64 `json:"suppressed"` // matches counted while their group was silent after an alert
+	Late       uint64 `json:"late"`       // matches older than their group's window; counted in a window of their own time
+	Odd        uint64 `json:"odd"`        // records whose time was further than MaxJump from their tap's clock
+	Untimed    uint64 `json:"untimed"`    // matches without a usable time; not counted
+	Stale      uint64 `json:"stale"`      // match records of a rule, or a version of it, that is not loaded
+	Failed     uint64 `json:"failed"`     // conditions that could not be evaluated; taken as false
+	Evicted    uint64 `json:"evicted"`    // groups forgotten for lack of room
+	Expired    uint64 `json:"expired"`    // groups forgotten because their window had passed
+	Entities   int    `json:"entities"`
+	Bytes      int64  `json:"bytes"`
+}
+
+// NewShard returns an empty shard for the rules. The configuration must be valid.
+func NewShard(set *rules.Set, cfg Config) *Shard {
+	s := &Shard{
+		set: set, cfg: cfg, maxJump: int64(cfg.MaxJump),
+		byRule: map[*rules.Rule]*table{}, byID: map[string]*table{},
+		clocks: clocks{taps: map[uint64]*tapClock{}, max: cfg.MaxTaps},
+	}
+	for _, r := range set.Rules() {
+		t := newTable(s, r)
+		s.tables = append(s.tables, t)
+		s.byRule[r], s.byID[r.ID] = t, t
+	}
+	return s
+}
+
+// Stats returns the counts so far.
+func (s *Shard) Stats() Stats {
+	st := s.stats
+	st.Entities, st.Bytes = s.entities, s.bytes
+	return st
+}
+
+// Process takes the next event and appends the alerts that it raises to dst. A heartbeat only advances time.
+func (s *Shard) Process(e *event.Event, dst []*alert.Alert) []*alert.Alert {
+	if e.Kind != event.Request {
+		s.stats.Heartbeats++
+		s.observe(e.ID, e.Time, e.Dropped)
+		for range s.tables {
+			s.expireNext(4)
+		}
+		return dst
+	}
+	s.stats.Events++
+	s.matches = s.set.Match(e, s.matches[:0])
+	o := Origin{Time: e.Time, ID: e.ID, Dropped: e.Dropped}
+	if len(s.matches) == 0 {
+		s.observe(o.ID, o.Time, o.Dropped)
+		s.expireNext(2)
+		return dst
+	}
+	o.Sample = func() *alert.Sample { return NewSample(e) }
+	for i := range s.matches {
+		dst = s.Apply(&s.matches[i], &o, dst)
+	}
+	return dst
+}
+
+// Origin says which event a match is of.
+type Origin struct {
+	Time    time.Time
+	ID      event.ID
+	Dropped uint64
+	// Sample makes the request's picture for an alert. It is only called when there is one to make.
+	Sample func() *alert.Sample
+}
+
+// Apply is Process for an event that rules were already matched with: it takes one of its matches. Matches of one event come in
+// the order of rules.Set.Match.
+func (s *Shard) Apply(m *rules.Match, o *Origin, dst []*alert.Alert) []*alert.Alert {
+	t := s.byRule[m.Rule]
+	if t == nil {
+		s.stats.Stale++
+		return dst
+	}
+	s.group = boundGroup(s.group[:0], m.Group)
+	s.args = t.args(s.args[:0], m.Args)
+	if t.forward {
+		s.observeMatch(o)
+		s.stats.Forwarded++
+		s.cfg.Forward(newRecord(t.rule, s.group, s.args, o))
+		return dst
+	}
+	return s.apply(t, s.group, s.args, o, dst)
+}
+
+// ProcessMatch is Process for a match that another shard forwarded.
+func (s *Shard) ProcessMatch(m *MatchRecord, dst []*alert.Alert) []*alert.Alert {
+	t := s.byID[m.Rule]
+	if t == nil || t.rule.Version != m.RuleVersion || len(m.Args) != len(t.kinds) || len(m.Group) != len(t.rule.GroupBy) {
+		s.stats.Stale++
+		return dst
+	}
+	o := Origin{Time: m.Time, ID: m.Event, Dropped: m.Dropped, Sample: func() *alert.Sample { return m.Sample }}
+	return s.apply(t, m.Group, m.Args, &o, dst)
+}
+
+func (s *Shard) apply(t *table, group []string, args []Arg, o *Origin, dst []*alert.Alert) []*alert.Alert {
+	tap := s.observeMatch(o)
+	s.expireNext(2)
+	if tap == nil {
+		s.stats.Untimed++
+		return dst
+	}
+	s.stats.Matches++
+	if t.rule.Window.Type == rules.None {
+		return s.single(t, tap, group, o, dst)
+	}
+	entry, counts := t.entry(s.entry[:0], o.Time.UnixNano(), o.ID, args)
+	s.entry = entry
+	if !counts {
+		return dst
+	}
+	s.key = groupKey(s.key[:0], group)
+	n := t.touch(s.key, tap)
+	if t.window(n, o.Time.UnixNano()) {
+		s.stats.Late++
+	}
+	t.count(n, entry)
+	dst = s.judge(t, n, group, o, dst)
+	t.settle(n)
+	s.shrink(n)
+	return dst
+}
+
+// judge asks the rule whether the window's values are worth an alert.
+func (s *Shard) judge(t *table, n *entity, group []string, o *Origin, dst []*alert.Alert) []*alert.Alert {
+	end := n.cur.newest()
+	if n.silent(end, t.suppress) {
+		s.stats.Suppressed++
+		return dst
+	}
+	s.vals = n.cur.values(s.vals[:0])
+	ok, err := t.rule.Holds(s.vals)
+	if err != nil {
+		s.stats.Failed++
+		return dst
+	}
+	if !ok {
+		return dst
+	}
+	n.alertAt(end)
+	s.stats.Alerts++
+	start, count, refs := n.cur.evidence()
+	return append(dst, s.alert(t, group, o, finding{start: start, end: end, count: count, refs: refs, values: s.vals}))
+}
+
+// single is a rule that looks at each event by itself. Groups are remembered only to suppress.
+func (s *Shard) single(t *table, tap *tapClock, group []string, o *Origin, dst []*alert.Alert) []*alert.Alert {
+	at := o.Time.UnixNano()
+	s.key = groupKey(s.key[:0], group)
+	if n := t.entities[string(s.key)]; n != nil && n.silent(at, t.suppress) {
+		s.stats.Suppressed++
+		return dst
+	}
+	n := t.touch(s.key, tap)
+	n.alertAt(at)
+	t.quiet.moveFront(n)
+	t.settle(n)
+	s.shrink(n)
+	s.stats.Alerts++
+	return append(dst, s.alert(t, group, o, finding{start: at, end: at, count: 1, refs: []ref{refOf(o.ID, at)}}))
+}
+
+// observeMatch is observe for one match of an event: only the event's first one advances the clock.
+func (s *Shard) observeMatch(o *Origin) *tapClock {
+	if o.ID != s.observed || !usable(o.Time) {
+		s.observed = o.ID
+		return s.observe(o.ID, o.Time, o.Dropped)
+	}
+	return s.clocks.tap(o.ID)
+}
+
+// observe advances the clock of the record's tap. It returns nil when the record has no usable time.
+func (s *Shard) observe(id event.ID, at time.Time, dropped uint64) *tapClock {
+	c := s.clocks.tap(id)
+	first := c.now == 0
+	ok := usable(at)
+	if ok && c.observe(at.UnixNano(), s.maxJump) {
+		s.stats.Odd++
+	}
+	if dropped != c.dropped {
+		s.losses.report(c, dropped, first)
+	}
+	if !ok {
+		return nil
+	}
+	return c
+}
+
+// usable tells whether a time is in 1970 to 2200: such times can be added to windows as nanoseconds without overflow.
+func usable(t time.Time) bool { return t.Unix() > 0 && t.Unix() < 7258118400 }
+
+// expireNext looks for idle groups of one rule, of each in turn.
+func (s *Shard) expireNext(limit int) {
+	if len(s.tables) == 0 {
+		return
+	}
+	s.sweep++
+	if s.sweep >= len(s.tables) {
+		s.sweep = 0
+	}
+	s.tables[s.sweep].expire(limit)
+}
+
+// shrink makes room when a bound was passed. It never gives up the entity in hand.
+func (s *Shard) shrink(hand *entity) {
+	for s.entities > s.cfg.MaxEntities || s.bytes > int64(s.cfg.MaxBytes) {
+		t := slices.MaxFunc(s.tables, func(a, b *table) int { return int(a.bytes - b.bytes) })
+		for range max(1, len(t.entities)/64) {
+			if !t.evict(hand) {
+				return
+			}
+		}
+	}
+}

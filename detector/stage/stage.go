@@ -1,0 +1,68 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/warder/warder/internal/bus"
+	"github.com/warder/warder/rules"
+)
+
+// The consumer groups.
+const (
+	GroupEvents  = "warder.detector"
+	GroupMatches = "warder.detector.matches"
+)
+
+// name is how the stage signs dead letters.
+const name = "detector"
+
+// Stage detects on the partitions that the consumer groups assign to this process. Any number of processes share the work.
+type Stage struct {
+	cfg     Config
+	client  *bus.Client
+	set     *rules.Set
+	log     *slog.Logger
+	metrics *metrics
+}
+
+// New returns a stage that does nothing until Run. The rules apply until it is made anew.
+func New(cfg Config, client *bus.Client, set *rules.Set, log *slog.Logger, reg prometheus.Registerer) (*Stage, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("detector configuration: %w", err)
+	}
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	return &Stage{cfg: cfg, client: client, set: set, log: log, metrics: m}, nil
+}
+
+// Run detects until ctx ends, and then saves each partition's state. The topics must exist.
+func (s *Stage) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.client.Consume(ctx, GroupEvents, bus.TopicEvents, s.openEvents) })
+	g.Go(func() error { return s.client.Consume(ctx, GroupMatches, bus.TopicMatches, s.openMatches) })
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("detector: %w", err)
+	}
+	return nil
+}
+
+func (s *Stage) openEvents(ctx context.Context, n int) (bus.Partition, int64, error) {
+	p := s.newPartition(bus.TopicEvents, n)
+	p.take = p.takeEvent
+	start, err := p.open(ctx)
+	return p, start, err
+}
+
+func (s *Stage) openMatches(ctx context.Context, n int) (bus.Partition, int64, error) {
+	p := s.newPartition(bus.TopicMatches, n)
+	p.take = p.takeMatch
+	start, err := p.open(ctx)
+	return p, start, err
+}

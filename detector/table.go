@@ -1,0 +1,175 @@
+package detector
+
+import (
+	"encoding/binary"
+
+	"github.com/warder/warder/rules"
+)
+
+// table holds the entities of one rule.
+type table struct {
+	*layout
+	rule     *rules.Rule
+	shard    *Shard
+	forward  bool // its groups are counted elsewhere
+	size     int64
+	suppress int64 // the window's size when the rule says nothing
+
+	entities map[string]*entity
+	active   list // with a window
+	quiet    list // remembered only to suppress
+	bytes    int64
+}
+
+func newTable(s *Shard, r *rules.Rule) *table {
+	suppress := r.Suppress
+	if suppress == 0 {
+		suppress = r.Window.Size
+	}
+	return &table{
+		layout: newLayout(r.Aggregates), rule: r, shard: s, size: int64(r.Window.Size), suppress: int64(suppress),
+		forward:  s.cfg.Forward != nil && !local(r),
+		entities: map[string]*entity{},
+	}
+}
+
+// local tells whether all events of a group are in one partition of the events topic, which is keyed by client address. A rule
+// that keeps no state at all is local, too.
+func local(r *rules.Rule) bool {
+	for _, f := range r.GroupBy {
+		if f == "source.address" {
+			return true
+		}
+	}
+	return r.Window.Type == rules.None && r.Suppress == 0
+}
+
+// groupKey is a group's values in one string: the value itself when there is one, else each with its length in front.
+func groupKey(dst []byte, group []string) []byte {
+	if len(group) == 1 {
+		return append(dst, group[0]...)
+	}
+	for _, v := range group {
+		dst = binary.AppendUvarint(dst, uint64(len(v)))
+		dst = append(dst, v...)
+	}
+	return dst
+}
+
+// touch returns the entity of the key, made when it is new, as the one used last.
+func (t *table) touch(key []byte, tap *tapClock) *entity {
+	n := t.entities[string(key)]
+	if n == nil {
+		t.expire(2) // so that idle groups cannot become more as new ones come
+		if len(t.entities) >= t.shard.cfg.MaxRuleEntities {
+			t.evict(nil)
+		}
+		n = &entity{key: string(key)}
+		t.entities[n.key] = n
+		t.shard.entities++
+	}
+	n.last, n.tap, n.touched = n.tap, tap, tap.now
+	t.active.moveFront(n)
+	return n
+}
+
+// window makes n.cur the span that an event at time at belongs to. late tells that the group was already further.
+func (t *table) window(n *entity, at int64) (late bool) {
+	if n.other != nil && t.passed(n.other, n.otherTap) {
+		n.other, n.otherTap = nil, nil
+	}
+	for _, s := range []span{n.cur, n.other} {
+		late = late || s != nil && at < s.newest() && s.newest() <= n.tap.now && !s.near(at)
+	}
+	inCur, inOther := n.cur != nil && n.cur.near(at), n.other != nil && n.other.near(at)
+	switch {
+	case inCur && (!inOther || n.cur.newest() >= n.other.newest()):
+	case inOther:
+		n.cur, n.other, n.otherTap = n.other, n.cur, n.last
+	default:
+		if n.cur != nil && !t.passed(n.cur, n.last) {
+			n.other, n.otherTap = n.cur, n.last
+		}
+		n.cur = t.newSpan()
+	}
+	return late
+}
+
+// passed tells whether the tap that filled a span has come so far that the span can be forgotten.
+func (t *table) passed(s span, tap *tapClock) bool {
+	return s.newest()+t.size+t.shard.maxJump < tap.now
+}
+
+func (t *table) newSpan() span {
+	if t.rule.Window.Type == rules.Tumbling {
+		return newSliced(t.layout, t.size, 1, t.shard.cfg.ExactDistinct)
+	}
+	return newRing(t.layout, t.size)
+}
+
+// count adds the entry to the entity's current window.
+func (t *table) count(n *entity, entry []uint64) {
+	if r, ok := n.cur.(*ring); ok && r.len() >= t.shard.cfg.ExactEvents && r.size >= slicesPerWindow {
+		n.cur = r.slice(t.shard.cfg.ExactDistinct)
+	}
+	n.cur.add(entry)
+}
+
+// settle brings the estimate of the memory up to date after the entity changed.
+func (t *table) settle(n *entity) {
+	c := n.cost()
+	d := int64(c - n.bytes)
+	n.bytes = c
+	t.bytes += d
+	t.shard.bytes += d
+}
+
+func (t *table) remove(n *entity) {
+	n.list.remove(n)
+	delete(t.entities, n.key)
+	t.bytes -= int64(n.bytes)
+	t.shard.bytes -= int64(n.bytes)
+	t.shard.entities--
+}
+
+// evict lets go of the entity that was idle longest: of one that still has a window if there is any, because the others are
+// small. It spares the entity in hand and reports whether there was another.
+func (t *table) evict(hand *entity) bool {
+	n := t.active.back
+	if n == nil || n == hand {
+		n = t.quiet.back
+	}
+	if n == nil || n == hand {
+		return false
+	}
+	t.remove(n)
+	t.shard.stats.Evicted++
+	return true
+}
+
+// expire lets go of a few entities whose window and suppression have passed.
+func (t *table) expire(limit int) {
+	slack := t.shard.maxJump
+	for range limit {
+		n := t.active.back
+		if n == nil || n.idle() <= t.size+slack {
+			break
+		}
+		if n.alerted[0] == 0 || n.idle() > t.suppress+slack {
+			t.remove(n)
+			t.shard.stats.Expired++
+			continue
+		}
+		n.cur, n.other, n.otherTap = nil, nil, nil
+		t.quiet.moveFront(n)
+		t.settle(n)
+	}
+	for range limit {
+		n := t.quiet.back
+		if n == nil || n.idle() <= t.suppress+slack {
+			break
+		}
+		t.remove(n)
+		t.shard.stats.Expired++
+	}
+}
