@@ -1,0 +1,114 @@
+package enforcer
+
+import (
+	"sync"
+	"time"
+
+	"github.com/warder/warder/internal/decision"
+)
+
+// ledger is the enforcer's view of the decisions topic: the newest record of each entity. It is
+// safe for concurrent use: the tail of the topic and the alert partitions write to it.
+type ledger struct {
+	mu      sync.Mutex
+	byKey   map[string]*decision.Decision
+	started []time.Time // when decisions became active, ascending, the last minute only
+}
+
+func newLedger() *ledger {
+	return &ledger{byKey: map[string]*decision.Decision{}}
+}
+
+// put takes a record of the topic, or one that was just written. Reading one's own record again changes nothing.
+func (l *ledger) put(d *decision.Decision) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.store(d)
+}
+
+func (l *ledger) store(d *decision.Decision) {
+	key := string(d.Key())
+	if old := l.byKey[key]; (old == nil || old.ID != d.ID) && d.State == decision.Active {
+		l.started = append(l.started, d.Created)
+	}
+	l.byKey[key] = d
+}
+
+// remove takes a tombstone of the topic.
+func (l *ledger) remove(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.byKey, key)
+}
+
+// admit checks a new decision against the history and takes it in, possibly as a proposal. It returns the decision to write:
+// d, or under skipKnown what was written for it before, or nil with the reason.
+func (l *ledger) admit(d *decision.Decision, now time.Time, maxPerMinute int) (*decision.Decision, string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.byKey[string(d.Key())]
+	if old != nil && old.ID == d.ID {
+		return old, skipKnown
+	}
+	if old == nil || !old.Applies(now) {
+		if d.State == decision.Active && l.startedSince(now.Add(-time.Minute)) >= maxPerMinute {
+			hold(d, guardTooMany, "held back: more new decisions within a minute than max_new_per_minute allows")
+		}
+		l.store(d)
+		return d, ""
+	}
+	weaker := old.Mode == decision.Enforce && d.Mode == decision.Observe
+	if d.State == decision.Proposed || weaker || (!old.Expires.Before(d.Expires) && old.Mode == d.Mode) {
+		return nil, skipLonger // what is in force must not be replaced by less
+	}
+	l.store(d)
+	return d, ""
+}
+
+func (l *ledger) startedSince(t time.Time) int {
+	n := 0
+	keep := l.started[:0]
+	for _, s := range l.started {
+		if s.After(t) {
+			keep = append(keep, s)
+			n++
+		}
+	}
+	l.started = keep
+	return n
+}
+
+// due returns what the sweep has to write: active or proposed decisions past their expiry, as expired ones, and the keys of
+// those that ended longer than keep ago.
+func (l *ledger) due(now time.Time, keep time.Duration) (expired []*decision.Decision, forget []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, d := range l.byKey {
+		switch d.State {
+		case decision.Active, decision.Proposed:
+			if !now.Before(d.Expires) {
+				e := *d
+				e.State = decision.Expired
+				expired = append(expired, &e)
+			}
+		default:
+			if now.Sub(d.Expires) > keep {
+				forget = append(forget, key)
+			}
+		}
+	}
+	return expired, forget
+}
+
+// active counts the decisions in force.
+func (l *ledger) active(now time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, d := range l.byKey {
+		if d.Applies(now) {
+			n++
+		}
+	}
+	return n
+}
