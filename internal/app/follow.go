@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/warder/warder/internal/alert"
+	"github.com/warder/warder/internal/bus"
+	"github.com/warder/warder/internal/decision"
+)
+
+// followDecisions keeps the gateway's decisions as the topic says, from its start: that is the push.
+func (a *App) followDecisions(ctx context.Context) error {
+	return a.bus.Tail(ctx, bus.TopicDecisions, func(recs []bus.Record) error {
+		ds := make([]*decision.Decision, 0, len(recs))
+		for _, r := range recs {
+			if len(r.Value) == 0 {
+				continue // it ended long ago, and the gateway let it end on its own
+			}
+			d, err := decision.Decode(r.Value)
+			if err != nil {
+				a.log.Error("decision on the topic cannot be read; it is ignored", "offset", r.Offset, "error", err)
+				continue
+			}
+			ds = append(ds, d)
+		}
+		a.decisions.Apply(ds...)
+		return nil
+	}, func() {})
+}
+
+// Watch tells of each alert and decision that is written from now on, until ctx ends; it is for showing them to people. The
+// functions are called from two goroutines.
+func (a *App) Watch(ctx context.Context, onAlert func(*alert.Alert), onDecision func(*decision.Decision)) error {
+	errs := make(chan error, 2)
+	go func() {
+		errs <- watch(ctx, a.bus, bus.TopicAlerts, func(v []byte) {
+			if al, err := alert.Decode(v); err == nil {
+				onAlert(al)
+			}
+		})
+	}()
+	go func() {
+		errs <- watch(ctx, a.bus, bus.TopicDecisions, func(v []byte) {
+			if d, err := decision.Decode(v); err == nil {
+				onDecision(d)
+			}
+		})
+	}()
+	err := <-errs
+	if second := <-errs; err == nil {
+		err = second
+	}
+	return err
+}
+
+func watch(ctx context.Context, b *bus.Client, topic string, fn func([]byte)) error {
+	var live atomic.Bool
+	return b.Tail(ctx, topic, func(recs []bus.Record) error {
+		for _, r := range recs {
+			if live.Load() && len(r.Value) > 0 {
+				fn(r.Value)
+			}
+		}
+		return nil
+	}, func() { live.Store(true) })
+}
