@@ -135,7 +135,7 @@ func TestCompose(t *testing.T) {
 		}
 	}
 	for _, r := range app.Roles() {
-		if _, ok := p.Services[string(r)]; !ok && r != app.RoleCollector {
+		if _, ok := p.Services[string(r)]; !ok {
 			t.Errorf("role %s is missing", r)
 		}
 	}
