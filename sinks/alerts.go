@@ -40,8 +40,10 @@ type item struct {
 	rec   bus.Record
 }
 
-// restore reads what was delivered before this member had the partition.
+// restore reads what was delivered before this member had the partition. A record that cannot be read says nothing: its alert
+// may be sent again, which is better than not at all.
 func (p *alertPartition) restore(ctx context.Context) error {
+	unreadable, last := 0, error(nil)
 	err := p.d.client.ReadPartition(ctx, bus.TopicDeliveries, p.number, func(r bus.Record) error {
 		id, ok := remembered(p.common.Name, r.Key)
 		switch {
@@ -49,10 +51,18 @@ func (p *alertPartition) restore(ctx context.Context) error {
 		case r.Value == nil:
 			p.seen.remove(id)
 		default:
+			if err := decodeDelivery(r.Value, p.common.Name, id); err != nil {
+				unreadable, last = unreadable+1, err
+				return nil
+			}
 			p.seen.add(id, r.Time)
 		}
 		return nil
 	})
+	if unreadable > 0 {
+		p.metrics.unreadable.Add(float64(unreadable))
+		p.log.Error("delivery records cannot be read; they are ignored", "topic", bus.TopicDeliveries, "partition", p.number, "records", unreadable, "error", last)
+	}
 	if err != nil {
 		return fmt.Errorf("sink %s: restore deliveries of partition %d: %w", p.common.Name, p.number, err)
 	}

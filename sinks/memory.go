@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -53,6 +54,9 @@ func (m *memory) forget(now time.Time) []string {
 	return gone
 }
 
+// deliveryVersion is the schema version of deliveryRecord.
+const deliveryVersion = 1
+
 // deliveryRecord is the value of a record on the deliveries topic. Its key is "<sink>/<alert id>".
 type deliveryRecord struct {
 	Version int       `json:"v"`
@@ -64,13 +68,28 @@ type deliveryRecord struct {
 
 func deliveryKey(sink, id string) []byte { return []byte(sink + "/" + id) }
 
+// decodeDelivery reads the value of a delivery record and checks that it is the one of the sink and alert.
+func decodeDelivery(b []byte, sink, id string) error {
+	var r deliveryRecord
+	if err := json.Unmarshal(b, &r); err != nil {
+		return fmt.Errorf("decode delivery: %w", err)
+	}
+	switch {
+	case r.Version != deliveryVersion:
+		return fmt.Errorf("decode delivery: schema version %d, this program reads %d", r.Version, deliveryVersion)
+	case r.Sink != sink || r.Alert != id:
+		return errors.New("decode delivery: it is not the one of its key")
+	}
+	return nil
+}
+
 // remembered returns the id in the key of one of the sink's delivery records.
 func remembered(sink string, key []byte) (id string, ok bool) {
 	return strings.CutPrefix(string(key), sink+"/")
 }
 
 func encodeDelivery(sink string, partition int, id string, o outcome, now time.Time) (bus.Record, error) {
-	v, err := json.Marshal(deliveryRecord{Version: 1, Sink: sink, Alert: id, Outcome: o, Time: now.UTC()})
+	v, err := json.Marshal(deliveryRecord{Version: deliveryVersion, Sink: sink, Alert: id, Outcome: o, Time: now.UTC()})
 	if err != nil {
 		return bus.Record{}, fmt.Errorf("encode delivery: %w", err)
 	}

@@ -16,6 +16,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	delay    *prometheus.HistogramVec
 	retrying *prometheus.GaugeVec
+	unread   *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -32,11 +33,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Time from an alert's arrival on the topic to its delivery.", Buckets: prometheus.ExponentialBuckets(0.005, 4, 10)}, []string{"sink"}),
 		retrying: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "warder_sinks_retrying",
 			Help: "1 while a sink waits to try again."}, []string{"sink"}),
+		unread: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "warder_sinks_deliveries_undecodable_total",
+			Help: "Records on the deliveries topic that cannot be read and are ignored; their alerts may be sent again."}, []string{"sink"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.alerts, m.events, m.attempts, m.seconds, m.delay, m.retrying} {
+	for _, c := range []prometheus.Collector{m.alerts, m.events, m.attempts, m.seconds, m.delay, m.retrying, m.unread} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register sink metrics: %w", err)
 		}
@@ -51,11 +54,13 @@ type sinkMetrics struct {
 	seconds  prometheus.Observer
 	delay    prometheus.Observer
 	retrying prometheus.Gauge
+
+	unreadable prometheus.Counter
 }
 
 func (m *metrics) of(name string) *sinkMetrics {
 	return &sinkMetrics{all: m, name: name, seconds: m.seconds.WithLabelValues(name), delay: m.delay.WithLabelValues(name),
-		retrying: m.retrying.WithLabelValues(name)}
+		retrying: m.retrying.WithLabelValues(name), unreadable: m.unread.WithLabelValues(name)}
 }
 
 func (m *sinkMetrics) alert(o outcome) { m.all.alerts.WithLabelValues(m.name, string(o)).Inc() }

@@ -139,8 +139,11 @@ func seconds(s string, unit time.Duration) time.Duration {
 }
 
 // requestLine fills the request from "METHOD target HTTP/x". A line that is none (bytes of a TLS handshake, "-", a missing
-// protocol) leaves empty what cannot be known; a garbled one is kept whole as the path, so that rules can look at it.
+// protocol) leaves empty what cannot be known; a garbled one is kept whole as the path, so that rules can look at it. Servers
+// take any number of spaces between the parts and behind them (NGINX does; RFC 9112, section 3, allows it): so does this, or
+// "GET  /login HTTP/1.1 " would be answered as /login and be seen as something else.
 func requestLine(line string, r *event.RequestInfo) {
+	line = strings.TrimRight(line, " ")
 	if line == "" || line == "-" {
 		return
 	}
@@ -150,10 +153,10 @@ func requestLine(line string, r *event.RequestInfo) {
 		return
 	}
 	r.Method = line[:i]
-	t := line[i+1:]
+	t := strings.TrimLeft(line[i+1:], " ")
 	if j := strings.LastIndexByte(t, ' '); j >= 0 && isProtocol(t[j+1:]) {
 		r.Protocol = t[j+1:]
-		t = t[:j]
+		t = strings.TrimRight(t[:j], " ")
 	} else if j < 0 && isProtocol(t) {
 		r.Protocol, t = t, ""
 	}
@@ -182,8 +185,10 @@ func requestTarget(t string, r *event.RequestInfo) {
 			r.Host = t
 		}
 	}
-	if i := strings.IndexByte(t, '?'); i >= 0 {
-		t, r.Query = t[:i], t[i+1:]
+	// A fragment does not belong into a request, but a client can send one: Apache and NGINX drop it and answer what stands in
+	// front. It must not hide the path, so it goes to the query.
+	if i := strings.IndexAny(t, "?#"); i >= 0 {
+		t, r.Query = t[:i], strings.TrimPrefix(t[i:], "?")
 	}
 	r.Path = t
 }

@@ -174,6 +174,7 @@ func (p *Parser) parseJSON(line string, e *event.Event) error {
 // resolve puts the parts together: a request line tells more than a URI, a URI more than a path.
 func (p *Parser) resolve(r *record) {
 	e := r.e
+	e.Request.Protocol = strings.TrimRight(e.Request.Protocol, " ") // NGINX's $server_protocol has the spaces that a client sent
 	switch {
 	case r.line != "":
 		method := e.Request.Method

@@ -113,3 +113,27 @@ func TestDetect(t *testing.T) {
 		t.Error("nonsense has a format")
 	}
 }
+
+// What servers take for the same request must not look different: a client would choose the form that rules do not know.
+func TestRequestLine(t *testing.T) {
+	for line, want := range map[string]event.RequestInfo{
+		"GET /login?a=1 HTTP/1.1":          {Method: "GET", Path: "/login", Query: "a=1", Protocol: "HTTP/1.1"},
+		"GET   /login   HTTP/1.1  ":        {Method: "GET", Path: "/login", Protocol: "HTTP/1.1"},
+		"GET /login#x?y HTTP/1.1":          {Method: "GET", Path: "/login", Query: "#x?y", Protocol: "HTTP/1.1"},
+		"GET /login?a#b?c HTTP/1.1":        {Method: "GET", Path: "/login", Query: "a#b?c", Protocol: "HTTP/1.1"},
+		"GET http://a.example/#x HTTP/1.1": {Method: "GET", Host: "a.example", Scheme: "http", Path: "/", Query: "#x", Protocol: "HTTP/1.1"},
+		"GET /a b HTTP/1.1":                {Method: "GET", Path: "/a b", Protocol: "HTTP/1.1"},
+		"GET /login ":                      {Method: "GET", Path: "/login"},
+		"GET  HTTP/1.1":                    {Method: "GET", Protocol: "HTTP/1.1"},
+		" GET / HTTP/1.1":                  {Path: " GET / HTTP/1.1"},
+		"-":                                {},
+		"   ":                              {},
+		"\x16\x03":                         {Path: "\x16\x03"},
+	} {
+		var got event.RequestInfo
+		requestLine(line, &got)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%q (-want +got):\n%s", line, d)
+		}
+	}
+}

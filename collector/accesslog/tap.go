@@ -64,11 +64,37 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Tap, error) 
 // Numbered returns true: the events bring their own numbers.
 func (t *Tap) Numbered() bool { return true }
 
-// Run reads until the input ends, or, when following, until ctx ends.
+// Run reads until the input ends, or, when following, until ctx ends. A followed log that cannot be read is tried again, so that
+// it stops neither other taps nor itself; it goes on behind the last line that was emitted.
 func (t *Tap) Run(ctx context.Context, emit Emit) error {
 	if t.cfg.Path == Stdin {
 		return t.runStdin(ctx, emit)
 	}
+	if !t.cfg.Follow {
+		return t.runFile(ctx, emit)
+	}
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		err := t.runFile(ctx, emit)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		t.m.failures.Inc()
+		t.log.Error("access log cannot be read; trying again", "path", t.cfg.Path, "wait", pause, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// The pauses before a followed log that cannot be read is tried again.
+const (
+	minPause = 250 * time.Millisecond
+	maxPause = 15 * time.Second
+)
+
+func (t *Tap) runFile(ctx context.Context, emit Emit) error {
 	f := newFollower(t, emit)
 	defer f.close()
 	err := f.start()
@@ -236,9 +262,10 @@ func (t *Tap) refused(err error, offset int64) {
 }
 
 type metrics struct {
-	lines   prometheus.Counter
-	refused *prometheus.CounterVec
-	lost    prometheus.Counter
+	lines    prometheus.Counter
+	refused  *prometheus.CounterVec
+	lost     prometheus.Counter
+	failures prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -249,6 +276,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Lines that were no access record, by reason."}, []string{"reason"}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{Name: "warder_collector_accesslog_lost_files_total",
 			Help: "Rotated files with unread lines that could not be found any more."}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "warder_collector_accesslog_failures_total",
+			Help: "Times that a followed log could not be read; it is tried again."}),
 	}
 	if reg == nil {
 		return m, nil
@@ -260,7 +289,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if m.refused, err = registered(reg, m.refused); err != nil {
 		return nil, err
 	}
-	m.lost, err = registered(reg, m.lost)
+	if m.lost, err = registered(reg, m.lost); err != nil {
+		return nil, err
+	}
+	m.failures, err = registered(reg, m.failures)
 	return m, err
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/sinks"
 	"github.com/warder/warder/sinks/sinkstest"
 )
 
@@ -103,8 +104,7 @@ func (b *mailbox) arrived() []*mail.Message {
 	return out
 }
 
-// await returns the next n mails in the order of the alerts' Message-IDs; other mails than of these alerts fail the test. It returns
-// nil when the mailbox is unknown.
+// await returns the next n mails; more of them fail the test. It returns nil when the mailbox is unknown.
 func (b *mailbox) await(n int) []*mail.Message {
 	b.t.Helper()
 	if b.dir == "" {
@@ -199,12 +199,8 @@ func check(t *testing.T, m *mail.Message, s *Sink, alerts ...*alert.Alert) {
 	if d := gocmp.Diff(want, parts(t, m)); d != "" {
 		t.Errorf("parts (-want +got):\n%s", d)
 	}
-	var ids []string
-	for _, a := range alerts {
-		ids = append(ids, a.ID)
-	}
 	headers := map[string]string{
-		"Message-Id": "<" + messageID(alerts, s.cfg.From) + ">", "X-Warder-Alert": strings.Join(ids, ", "),
+		"Message-Id": "<" + messageID(alerts, s.cfg.From) + ">", "X-Warder-Alert": strings.Join(sinks.IDs(alerts), ", "),
 		"To": "<" + strings.Join(s.cfg.To, ">, <") + ">", "Cc": "", "Bcc": "", "Auto-Submitted": "auto-generated",
 	}
 	for name, want := range headers {
@@ -322,9 +318,22 @@ func TestIntegrationWrongPassword(t *testing.T) {
 	}
 }
 
+// knownServer tells whether the server is the one of .ci/exim.conf, whose rules of what it refuses are known.
+func knownServer(t *testing.T) bool {
+	t.Helper()
+	known := os.Getenv("WARDER_SMTP_MAILDIR") != ""
+	if !known {
+		t.Log("WARDER_SMTP_MAILDIR is not set: what the server refuses is not known")
+	}
+	return known
+}
+
 // Without a login the server refuses the recipient.
 func TestIntegrationNoLogin(t *testing.T) {
 	s := realSink(t, func(c *Config) { c.Username, c.Password = "", config.Secret{} })
+	if !knownServer(t) {
+		return
+	}
 	retry, text := refuse(t, s)
 	if retry {
 		t.Errorf("tried again: %s", text)
@@ -358,13 +367,11 @@ func TestIntegrationWrongPort(t *testing.T) {
 	holds(t, text, plain+" does not speak TLS")
 }
 
-// One refused recipient: nobody gets the mail, and it is not tried again. The server's rule is part of .ci/exim.conf; a server
-// whose mail cannot be read need not know it.
+// One refused recipient: nobody gets the mail, and it is not tried again.
 func TestIntegrationRefusedRecipient(t *testing.T) {
 	const nobody = "no-such-mailbox@example.com"
 	s := realSink(t, func(c *Config) { c.To = append(c.To, nobody) })
-	if openMailbox(t).dir == "" {
-		t.Log("WARDER_SMTP_MAILDIR is not set: the server's refusals are not known")
+	if !knownServer(t) {
 		return
 	}
 	retry, text := refuse(t, s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -75,7 +76,7 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 	return min(max(d, 0), MaxRetryAfter)
 }
 
-// WithoutURL takes the URL out of an HTTP client's error, keeping its cause, and names a timeout plainly.
+// WithoutURL takes the URL out of an HTTP client's error, keeping its cause, and names a timeout and what is wrong with TLS plainly.
 func WithoutURL(err error) error {
 	var u *url.Error
 	for errors.As(err, &u) {
@@ -84,6 +85,14 @@ func WithoutURL(err error) error {
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("no answer in time")
+	}
+	var cert *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &cert):
+		return fmt.Errorf("its certificate is not trusted: %w (set tls.ca_file or tls.server_name)", cert.Err)
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no type for it
+		return fmt.Errorf("it does not speak TLS on this port: %w (write http:// or use its TLS port)", err)
 	}
 	return err
 }
