@@ -37,6 +37,7 @@ func MaybeServeChild() {
 // ServeChild runs an engine as told on stdin until SIGTERM, ctx's end or stdin's end, which means that the parent is gone. It
 // returns the exit code. Only [Start] speaks its protocol; args must be empty.
 func ServeChild(ctx context.Context, args []string, stdin io.Reader) int {
+	yieldToParent()
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()

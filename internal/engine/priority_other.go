@@ -1,0 +1,6 @@
+//go:build !linux
+
+package engine
+
+// yieldToParent does nothing here.
+func yieldToParent() {}
