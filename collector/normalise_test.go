@@ -140,12 +140,25 @@ func TestRedactGolden(t *testing.T) {
 		"data.token=x", "token[]=a&token[]=b", "token", "token=", "=x", "&&token=x&&", "code=4711&state=abc", "kennwort=x",
 		"q=' OR password='x'--&id=1 UNION SELECT token FROM t", "file=../../etc/passwd&sid=1", "a=b=c&pin=1234", "tokens=5&mytoken=6",
 		"x=%3Cscript%3Ealert(1)%3C/script%3E&jwt=eyJ.a.b", "pass word=x", "access_token=a%26b=c&d=e",
+		"password[0]=x&user[pin][3]=y&v.1=z&token.0=t", "password[=x&[]=y&.=z",
 	} {
 		e := &event.Event{}
 		e.Request.Query = q
 		e.Request.Referer = "https://example.com/cb?" + q
 		n.Apply(e)
 		fmt.Fprintf(&got, "%s\n  → %s\n  → %s\n", q, e.Request.Query, e.Request.Referer)
+	}
+	for _, p := range []string{
+		"/", "/cart;jsessionid=0123/items", "/a;v=1;JSESSIONID=x;w=2/b;token=y", "/;", "/;=;sid=", "/..;/admin;%73id=x", "/x;sid",
+		"GET /login?password=x HTTP/1.1 garbled", "/a;sid=1?token=x;y&z=1", "https://example.com/cb;sid=x/y",
+	} {
+		e := &event.Event{}
+		e.Request.Path, e.Request.Referer = p, p
+		n.Apply(e)
+		fmt.Fprintf(&got, "%s\n  → %s\n", p, e.Request.Path)
+		if e.Request.Path != e.Request.Referer {
+			t.Errorf("the referer is redacted differently: %s", e.Request.Referer)
+		}
 	}
 	for _, n := range []*Normaliser{n, hashed} {
 		e := &event.Event{}

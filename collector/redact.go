@@ -112,11 +112,8 @@ func newRedactor(cfg RedactConfig) *redactor {
 // attack may be recognised by stays as it was sent.
 func (r *redactor) apply(e *event.Event) {
 	e.Request.Query = r.query(e.Request.Query)
-	if base, q, ok := strings.Cut(e.Request.Referer, "?"); ok {
-		if red := r.query(q); red != q {
-			e.Request.Referer = base + "?" + red
-		}
-	}
+	e.Request.Path = r.target(e.Request.Path)
+	e.Request.Referer = r.target(e.Request.Referer)
 	if len(e.Request.Headers) > 0 {
 		e.Request.Headers = r.table(e.Request.Headers)
 	}
@@ -131,10 +128,7 @@ func (r *redactor) table(h map[string]string) map[string]string {
 		case r.headers[name]:
 			out[name] = r.header(name, v)
 		case name == "referer" || name == "x-original-url" || name == "x-rewrite-url":
-			if base, q, ok := strings.Cut(v, "?"); ok {
-				v = base + "?" + r.query(q)
-			}
-			out[name] = v
+			out[name] = r.target(v)
 		default:
 			out[name] = v
 		}
@@ -158,6 +152,43 @@ func (r *redactor) header(name, v string) string {
 	mac.Write([]byte{0})
 	mac.Write([]byte(v))
 	return scheme + "hmac:" + hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// target redacts a path, or a URL, with its query. A path has a query too where a log's request line could not be taken apart.
+func (r *redactor) target(s string) string {
+	base, q, ok := strings.Cut(s, "?")
+	base = r.path(base)
+	if !ok {
+		return base
+	}
+	return base + "?" + r.query(q)
+}
+
+// path redacts the values of secret path parameters, as in "/cart;jsessionid=0123/items": they end at the next "/" or ";".
+// Without one it returns p itself.
+func (r *redactor) path(p string) string {
+	var out []byte
+	done := 0 // bytes of p that are in out
+	for at := strings.IndexByte(p, ';') + 1; at > 0 && at < len(p); {
+		end := len(p)
+		if i := strings.IndexAny(p[at:], "/;"); i >= 0 {
+			end = at + i
+		}
+		if i := strings.IndexByte(p[at:end], '='); i >= 0 && at+i+1 < end && r.secret(p[at:at+i]) {
+			out = append(out, p[done:at+i+1]...)
+			out = append(out, Redacted...)
+			done = end
+		}
+		next := strings.IndexByte(p[end:], ';')
+		if next < 0 {
+			break
+		}
+		at = end + next + 1
+	}
+	if done == 0 {
+		return p
+	}
+	return string(append(out, p[done:]...))
 }
 
 // query redacts the values of secret parameters. Without one it returns q itself. Names begin behind "&" and ";", but a secret
@@ -189,7 +220,8 @@ func (r *redactor) query(q string) string {
 	return string(append(out, q[done:]...))
 }
 
-// secret tells whether a parameter of this name, as sent, is secret. "user[password]" and "data.token" count by their last part.
+// secret tells whether a parameter of this name, as sent, is secret. "user[password]", "data.token" and "pin[0]" count by their
+// last part that is no number.
 func (r *redactor) secret(name string) bool {
 	if len(name) > 1024 {
 		return false
@@ -199,10 +231,17 @@ func (r *redactor) secret(name string) bool {
 			name = d
 		}
 	}
-	name = strings.TrimSuffix(name, "[]")
-	name = strings.TrimSuffix(name, "]")
-	if i := strings.LastIndexAny(name, "[."); i >= 0 {
-		name = name[i+1:]
+	for {
+		name = strings.TrimSuffix(name, "]")
+		i := strings.LastIndexAny(name, "[.")
+		if i < 0 {
+			break
+		}
+		if last := name[i+1:]; strings.Trim(last, "0123456789") != "" {
+			name = last
+			break
+		}
+		name = name[:i] // "[]", "[7]", ".7"
 	}
 	name = strings.TrimSpace(name)
 	if len(name) > r.longest || name == "" {

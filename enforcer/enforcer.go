@@ -41,6 +41,10 @@ type Enforcer struct {
 	log    *slog.Logger
 	now    func() time.Time
 	m      *metrics
+
+	// turn is taken by who looks at the ledger and then writes to the topic what follows, so that the records of one entity reach the
+	// topic in the order in which the ledger took them. Capacity 1.
+	turn chan struct{}
 }
 
 // New returns an enforcer. It fails when the configuration is not valid.
@@ -52,58 +56,101 @@ func New(cfg Config, b Bus, log *slog.Logger, reg prometheus.Registerer) (*Enfor
 	if err != nil {
 		return nil, err
 	}
-	e := &Enforcer{cfg: cfg, policy: p, ledger: newLedger(), bus: b, log: log, now: time.Now}
+	e := &Enforcer{cfg: cfg, policy: p, ledger: newLedger(), bus: b, log: log, now: time.Now, turn: make(chan struct{}, 1)}
 	e.m = newMetrics(reg, func() float64 { return float64(e.ledger.active(e.now())) })
 	return e, nil
 }
 
 // Run reads the decisions so far, then alerts until ctx ends. It returns nil then.
 func (e *Enforcer) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	ready := make(chan struct{})
 	g.Go(func() error {
-		return e.bus.Tail(ctx, bus.TopicDecisions, e.learn, func() { close(ready) })
-	})
-	g.Go(func() error {
-		select {
-		case <-ready:
-		case <-ctx.Done():
+		return e.bus.Tail(gctx, bus.TopicDecisions, func(recs []bus.Record) error {
+			inForce := e.learn(recs)
+			select {
+			case <-ready:
+				e.tellAgain(gctx, inForce)
+			default: // what comes later on the topic may have ended them
+			}
 			return nil
-		}
-		return e.bus.Consume(ctx, Group, bus.TopicAlerts, func(context.Context, int) (bus.Partition, int64, error) {
+		}, func() { close(ready) })
+	})
+	afterwards := func(fn func() error) {
+		g.Go(func() error {
+			select {
+			case <-ready:
+				return fn()
+			case <-gctx.Done():
+				return nil
+			}
+		})
+	}
+	afterwards(func() error {
+		return e.bus.Consume(gctx, Group, bus.TopicAlerts, func(context.Context, int) (bus.Partition, int64, error) {
 			return &partition{e}, bus.Committed, nil
 		})
 	})
-	g.Go(func() error {
-		select {
-		case <-ready:
-			return e.sweep(ctx)
-		case <-ctx.Done():
-			return nil
-		}
-	})
+	afterwards(func() error { return e.sweep(gctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("enforcer: %w", err)
 	}
 	return nil
 }
 
-// learn takes records of the decisions topic into the ledger.
-func (e *Enforcer) learn(recs []bus.Record) error {
+// learn takes records of the decisions topic into the ledger. It returns the decisions in force whose place on the topic was taken
+// by the end of an earlier one.
+func (e *Enforcer) learn(recs []bus.Record) (inForce []*decision.Decision) {
 	for _, r := range recs {
+		var kept *decision.Decision
 		if len(r.Value) == 0 {
-			e.ledger.remove(string(r.Key))
-			continue
-		}
-		d, err := decision.Decode(r.Value)
-		if err != nil {
+			kept = e.ledger.remove(string(r.Key), e.now())
+		} else if d, err := decision.Decode(r.Value); err == nil {
+			kept = e.ledger.put(d, e.now())
+		} else {
 			e.m.skipped.WithLabelValues("undecodable").Inc()
 			e.log.Warn("decision on the topic cannot be read; it is ignored", "offset", r.Offset, "error", err)
-			continue
 		}
-		e.ledger.put(d)
+		if kept != nil {
+			inForce = append(inForce, kept)
+		}
 	}
-	return nil
+	return inForce
+}
+
+// tellAgain writes decisions that the topic forgot although they are in force.
+func (e *Enforcer) tellAgain(ctx context.Context, ds []*decision.Decision) {
+	if len(ds) == 0 {
+		return
+	}
+	err := e.inTurn(ctx, func() error {
+		var out []bus.Record
+		for _, d := range ds {
+			if !e.ledger.holds(d) {
+				continue
+			}
+			rec, err := record(d)
+			if err != nil {
+				return err
+			}
+			out = append(out, rec)
+		}
+		return e.bus.Produce(ctx, out...)
+	})
+	if err != nil && ctx.Err() == nil {
+		e.log.Error("cannot write decisions again that the end of earlier ones replaced", "error", err)
+	}
+}
+
+// inTurn calls fn while nobody else decides or writes.
+func (e *Enforcer) inTurn(ctx context.Context, fn func() error) error {
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+		return fn()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // partition handles the alerts of one partition. All state is the enforcer's.
@@ -111,7 +158,7 @@ type partition struct{ e *Enforcer }
 
 // Handle turns alerts into decisions; nil means that every decision is acknowledged by the broker.
 func (p *partition) Handle(ctx context.Context, recs []bus.Record) error {
-	var out []bus.Record
+	alerts := make([]*alert.Alert, 0, len(recs))
 	for _, r := range recs {
 		a, err := alert.Decode(r.Value)
 		if err != nil {
@@ -121,7 +168,21 @@ func (p *partition) Handle(ctx context.Context, recs []bus.Record) error {
 			}
 			continue
 		}
-		recs, err := p.e.respond(a)
+		if len(a.Respond) > 0 {
+			alerts = append(alerts, a)
+		}
+	}
+	if len(alerts) == 0 {
+		return nil
+	}
+	return p.e.inTurn(ctx, func() error { return p.e.decide(ctx, alerts) })
+}
+
+// decide writes what the alerts lead to.
+func (e *Enforcer) decide(ctx context.Context, alerts []*alert.Alert) error {
+	var out []bus.Record
+	for _, a := range alerts {
+		recs, err := e.respond(a)
 		if err != nil {
 			return err
 		}
@@ -130,7 +191,7 @@ func (p *partition) Handle(ctx context.Context, recs []bus.Record) error {
 	if len(out) == 0 {
 		return nil
 	}
-	return p.e.bus.Produce(ctx, out...)
+	return e.bus.Produce(ctx, out...)
 }
 
 // Close has nothing to flush: Handle returns only after its effect.
@@ -209,33 +270,38 @@ func (e *Enforcer) sweep(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		expired, forget := e.ledger.due(e.now(), e.cfg.KeepEnded.Std())
-		var out []bus.Record
-		for _, d := range expired {
-			rec, err := record(d)
-			if err != nil {
-				return err
-			}
-			out = append(out, rec)
-		}
-		for _, key := range forget {
-			out = append(out, bus.Record{Topic: bus.TopicDecisions, Partition: -1, Key: []byte(key)})
-		}
-		if len(out) == 0 {
-			continue
-		}
-		if err := e.bus.Produce(ctx, out...); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if err := e.inTurn(ctx, func() error { return e.end(ctx) }); err != nil && ctx.Err() == nil {
 			e.log.Error("cannot write the end of decisions; gateways expire them on their own, trying again", "error", err)
-			continue
-		}
-		for _, d := range expired {
-			e.ledger.put(d)
-		}
-		for _, key := range forget {
-			e.ledger.remove(key)
 		}
 	}
+}
+
+// end writes what is over by now.
+func (e *Enforcer) end(ctx context.Context) error {
+	now := e.now()
+	expired, forget := e.ledger.due(now, e.cfg.KeepEnded.Std())
+	out := make([]bus.Record, 0, len(expired)+len(forget))
+	for _, d := range expired {
+		rec, err := record(d)
+		if err != nil {
+			return err
+		}
+		out = append(out, rec)
+	}
+	for _, key := range forget {
+		out = append(out, bus.Record{Topic: bus.TopicDecisions, Partition: -1, Key: []byte(key)})
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	if err := e.bus.Produce(ctx, out...); err != nil {
+		return err
+	}
+	for _, d := range expired {
+		e.ledger.put(d, now)
+	}
+	for _, key := range forget {
+		e.ledger.remove(key, now)
+	}
+	return nil
 }

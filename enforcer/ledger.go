@@ -7,38 +7,74 @@ import (
 	"github.com/warder/warder/internal/decision"
 )
 
+// maxProposed bounds the decisions that wait for a person. The others are bounded by how many may start in a minute and by
+// their longest life, so that attackers with many addresses cannot make the ledger, and the topic, grow without end.
+const maxProposed = 10_000
+
 // ledger is the enforcer's view of the decisions topic: the newest record of each entity. It is
 // safe for concurrent use: the tail of the topic and the alert partitions write to it.
 type ledger struct {
-	mu      sync.Mutex
-	byKey   map[string]*decision.Decision
-	started []time.Time // when decisions became active, ascending, the last minute only
+	mu       sync.Mutex
+	byKey    map[string]*decision.Decision
+	proposed int         // of them
+	started  []time.Time // when entities came to have an active decision, the last minute only
 }
 
 func newLedger() *ledger {
 	return &ledger{byKey: map[string]*decision.Decision{}}
 }
 
-// put takes a record of the topic, or one that was just written. Reading one's own record again changes nothing.
-func (l *ledger) put(d *decision.Decision) {
+// put takes a record of the topic, or one that was just written. Reading one's own record again changes nothing. The end of an
+// earlier decision about an entity does not end the one in force: whoever wrote it had not seen that one yet. put returns the
+// one in force then, for the topic has to be told again.
+func (l *ledger) put(d *decision.Decision, now time.Time) (inForce *decision.Decision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.store(d)
+	old := l.byKey[string(d.Key())]
+	if d.State == decision.Expired && old != nil && old.ID != d.ID && old.Applies(now) {
+		return old
+	}
+	l.store(d, now)
+	return nil
 }
 
-func (l *ledger) store(d *decision.Decision) {
+func (l *ledger) store(d *decision.Decision, now time.Time) {
 	key := string(d.Key())
-	if old := l.byKey[key]; (old == nil || old.ID != d.ID) && d.State == decision.Active {
+	old := l.byKey[key]
+	minuteAgo := now.Add(-time.Minute)
+	if d.Applies(now) && (old == nil || !old.Applies(now)) && d.Created.After(minuteAgo) {
+		l.startedSince(minuteAgo)
 		l.started = append(l.started, d.Created)
 	}
+	l.proposed += proposals(d) - proposals(old)
 	l.byKey[key] = d
 }
 
-// remove takes a tombstone of the topic.
-func (l *ledger) remove(key string) {
+func proposals(d *decision.Decision) int {
+	if d != nil && d.State == decision.Proposed {
+		return 1
+	}
+	return 0
+}
+
+// remove takes a tombstone of the topic. Like put it spares, and returns, a decision in force.
+func (l *ledger) remove(key string, now time.Time) (inForce *decision.Decision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	old := l.byKey[key]
+	if old != nil && old.Applies(now) {
+		return old
+	}
+	l.proposed -= proposals(old)
 	delete(l.byKey, key)
+	return nil
+}
+
+// holds tells whether d is what stands for its entity.
+func (l *ledger) holds(d *decision.Decision) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byKey[string(d.Key())] == d
 }
 
 // admit checks a new decision against the history and takes it in, possibly as a proposal. It returns the decision to write:
@@ -54,14 +90,17 @@ func (l *ledger) admit(d *decision.Decision, now time.Time, maxPerMinute int) (*
 		if d.State == decision.Active && l.startedSince(now.Add(-time.Minute)) >= maxPerMinute {
 			hold(d, guardTooMany, "held back: more new decisions within a minute than max_new_per_minute allows")
 		}
-		l.store(d)
+		if d.State == decision.Proposed && proposals(old) == 0 && l.proposed >= maxProposed {
+			return nil, skipFull
+		}
+		l.store(d, now)
 		return d, ""
 	}
 	weaker := old.Mode == decision.Enforce && d.Mode == decision.Observe
 	if d.State == decision.Proposed || weaker || (!old.Expires.Before(d.Expires) && old.Mode == d.Mode) {
 		return nil, skipLonger // what is in force must not be replaced by less
 	}
-	l.store(d)
+	l.store(d, now)
 	return d, ""
 }
 

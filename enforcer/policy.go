@@ -40,6 +40,7 @@ const (
 	skipKnown   = "known"         // this alert was decided before
 	skipLonger  = "longer_exists" // an active decision for the entity already lasts as long
 	skipInvalid = "invalid"       // the alert does not name a usable entity
+	skipFull    = "too_many_held" // as many decisions wait for a person as may
 )
 
 // The guardrails.

@@ -224,6 +224,30 @@ func count(t *testing.T, reg *prometheus.Registry, outcome string) float64 {
 	return n
 }
 
+// A delivery record that cannot be read does not keep its alert from being sent.
+func TestUnreadableDeliveries(t *testing.T) {
+	client := bustest.New(t)
+	alerts, ids := many(0, 4)
+	for i, value := range []string{"noise", `{"v": 9}`, `{"v": 1, "sink": "other", "alert": "x"}`} {
+		for p := range bus.DefaultConfig().Partitions {
+			write(t, client, bus.Record{Topic: bus.TopicDeliveries, Partition: p, Key: deliveryKey("one", ids[i]), Value: []byte(value)})
+		}
+	}
+	produce(t, client, alerts...)
+	f, reg := new(fake), prometheus.NewRegistry()
+	start(t, client, testConfig(), reg, receiver("one", f, nil))
+	await(t, "every alert", func() bool { return slices.Equal(f.got(&f.alerts), ids) })
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fam := range families {
+		if fam.GetName() == "warder_sinks_deliveries_undecodable_total" && fam.GetMetric()[0].GetCounter().GetValue() != 12 {
+			t.Errorf("counted %v unreadable records, want 12", fam.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
+}
+
 func TestDeadSinkDelaysNoOther(t *testing.T) {
 	client := bustest.New(t)
 	dead := &fake{answer: func(int, []string) (bool, error) { return true, errors.New("down") }}

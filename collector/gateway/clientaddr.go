@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/gaissmai/bart"
@@ -112,6 +113,22 @@ func (p *proxies) forwarded(out http.Header, in *http.Request, peer, client neti
 			delete(out, name)
 		}
 	}
+}
+
+// disguised tells whether many servers would take the header for another one that this gateway writes, or keeps from strangers:
+// what speaks CGI, WSGI and the like makes HTTP_X_REAL_IP of X-Real-Ip and of X_Real_Ip.
+func disguised(name string, assertions []string) bool {
+	if strings.IndexByte(name, '_') < 0 {
+		return false
+	}
+	plain := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	switch plain {
+	case "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "X-Request-Id":
+		return true
+	}
+	return spoofable(plain) || slices.ContainsFunc(assertions, func(a string) bool {
+		return plain == http.CanonicalHeaderKey(strings.ReplaceAll(a, "_", "-")) && name != a
+	})
 }
 
 // spoofable names further headers in which proxies state a client's address, and which some frameworks believe.

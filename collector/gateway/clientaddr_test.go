@@ -55,6 +55,8 @@ func TestForwardingHeaders(t *testing.T) {
 	lies := http.Header{
 		"X-Forwarded-For": {"1.1.1.1", "198.51.100.1"}, "X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"https"}, "X-Real-Ip": {"1.1.1.1"},
 		"Forwarded": {"for=1.1.1.1"}, "True-Client-Ip": {"1.1.1.1"}, "X-Client-Ip": {"1.1.1.1"}, "X-User": {"admin"}, "Host": {"h.example"},
+		// What WSGI and its like cannot tell from the real ones.
+		"X_forwarded_for": {"1.1.1.1"}, "X_real-Ip": {"1.1.1.1"}, "X-Client_ip": {"1.1.1.1"}, "X_user": {"root"}, "X_harmless": {"stays"},
 	}
 	for _, tt := range []struct {
 		name    string
@@ -82,6 +84,14 @@ func TestForwardingHeaders(t *testing.T) {
 			}
 			if res.Header.Get("Got-Forwarded") != "" || res.Header.Get("Got-True-Client-Ip") != "" {
 				t.Error("a forged header passed")
+			}
+			for k := range res.Header {
+				if strings.Contains(k, "_") && k != "Got-X_harmless" {
+					t.Errorf("a forged header passed as %s", k)
+				}
+			}
+			if res.Header.Get("Got-X_harmless") != "stays" {
+				t.Error("a header of no concern was removed")
 			}
 			if got := e.Source.Address.String(); got != tt.want["X-Real-Ip"] {
 				t.Errorf("event has the address %s", got)

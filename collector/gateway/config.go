@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/tlsconf"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -76,18 +77,10 @@ type Route struct {
 	Upstream Upstreams `yaml:"upstream"`
 	// UpstreamHost makes the upstream see its own name as the Host instead of the one that the client sent.
 	UpstreamHost bool `yaml:"upstream_host"`
-	// UpstreamTLS says how an https upstream is verified.
-	UpstreamTLS UpstreamTLS `yaml:"upstream_tls"`
+	// UpstreamTLS says how an https upstream is verified and what certificate it is shown. Verification cannot be turned off.
+	UpstreamTLS tlsconf.Client `yaml:"upstream_tls"`
 	// Timeouts overrides the gateway's upstream timeouts where not zero.
 	Timeouts RouteTimeouts `yaml:"timeouts"`
-}
-
-// UpstreamTLS says how an https upstream is verified and what certificate it is shown. Verification cannot be turned off.
-type UpstreamTLS struct {
-	CAFile     string `yaml:"ca_file"`
-	ServerName string `yaml:"server_name"`
-	CertFile   string `yaml:"cert_file"`
-	KeyFile    string `yaml:"key_file"`
 }
 
 // Upstreams is written as one URL or a list of them.
@@ -266,9 +259,7 @@ func (r *Route) validate() error {
 	if host := strings.TrimPrefix(r.Host, "*."); strings.ContainsAny(host, "*/: ") || r.Host == "*." {
 		bad("host", "%q is not a host name or *.name; leave it out for every host", r.Host)
 	}
-	if (r.UpstreamTLS.CertFile == "") != (r.UpstreamTLS.KeyFile == "") {
-		bad("upstream_tls.cert_file", "cert_file and key_file belong together")
-	}
+	errs = append(errs, config.In("upstream_tls", r.UpstreamTLS.Validate()))
 	if r.Timeouts.UpstreamConnect < 0 || r.Timeouts.UpstreamHeader < 0 {
 		bad("timeouts", "must not be negative")
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/decision/active"
 	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 // Gateway is the reverse proxy. Make it with New, start it once with Run.
@@ -90,7 +91,7 @@ func New(cfg Config, set *active.Set, log *slog.Logger, reg prometheus.Registere
 }
 
 func (g *Gateway) addRoute(rc Route) error {
-	r := &route{name: rc.Name, prefix: rc.prefix(), strip: rc.StripPrefix, keep: !rc.UpstreamHost}
+	r := &route{lastFailure: rateLimited{every: 10 * time.Second}, name: rc.Name, prefix: rc.prefix(), strip: rc.StripPrefix, keep: !rc.UpstreamHost}
 	if r.name == "" {
 		r.name = rc.Host + r.prefix
 	}
@@ -117,7 +118,7 @@ func serverTLS(cfg TLS) (*tls.Config, error) {
 		tc.MinVersion = tls.VersionTLS13
 	}
 	if cfg.ClientCAFile != "" {
-		if tc.ClientCAs, err = readPool(cfg.ClientCAFile); err != nil {
+		if tc.ClientCAs, err = tlsconf.Pool(cfg.ClientCAFile); err != nil {
 			return nil, config.Errorf("client_ca_file", "%v", err)
 		}
 		tc.ClientAuth = tls.RequireAndVerifyClientCert

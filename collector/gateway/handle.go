@@ -22,6 +22,10 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	x := g.begin(w, r)
 	defer x.end(r.Context())
+	if !x.res.http2 && r.Body != nil && r.Body != http.NoBody {
+		// Before it answers, net/http reads what the handler left of the body, and would wait for it without end.
+		_ = http.NewResponseController(w).SetReadDeadline(x.start.Add(g.cfg.Timeouts.ReadBody.Std()))
+	}
 	g.answer(x, r)
 }
 

@@ -127,21 +127,29 @@ func boundID(id string) string {
 	if len(id) <= event.MaxShort && utf8.ValidString(id) && strings.IndexFunc(id, unicode.IsControl) < 0 {
 		return id
 	}
-	h := sha256.Sum256([]byte(id))
 	prefix := ""
 	if strings.HasPrefix(id, claimedPrefix) {
 		prefix = claimedPrefix
 	}
-	return prefix + "sha256:" + hex.EncodeToString(h[:])
+	return prefix + hashed(id)
 }
 
-// basicSource reads the user name of HTTP basic authentication. The password is not checked here and goes nowhere else.
+func hashed(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return "sha256:" + hex.EncodeToString(h[:])
+}
+
+// basicSource reads the user name of HTTP basic authentication. The password is not checked here and goes nowhere else, nor does
+// a name without a password, but for its hash.
 type basicSource struct{ trust bool }
 
 func (s basicSource) identify(r *http.Request) (identity, bool) {
-	user, _, ok := r.BasicAuth()
+	user, password, ok := r.BasicAuth()
 	if !ok || user == "" {
 		return identity{}, false
+	}
+	if password == "" || password == "x-oauth-basic" { // then the name is the secret, by a custom of API keys and tokens
+		user = hashed(user)
 	}
 	if s.trust {
 		return proven(typeBasic, user, event.Auth{}), true

@@ -145,6 +145,8 @@ func TestPrincipals(t *testing.T) {
 	add("trusted", []Credential{{Type: typeJWT, Trust: true, Header: "X-Jwt", Claim: "iss"}}, "X-Jwt", good,
 		event.Principal{ID: "https://idp", Type: "jwt"}, event.Auth{Reason: "unverified"})
 	add("basic", []Credential{{Type: typeBasic}}, "Authorization", "Basic YWxpY2U6cHc=", event.Principal{ID: "unverified:alice", Type: "basic"}, event.Auth{Reason: "unverified"})
+	add("basic, a token", []Credential{{Type: typeBasic}}, "Authorization", "Basic c2tfbGl2ZV9zM2NyZXQ6",
+		event.Principal{ID: "unverified:" + hashed("sk_live_s3cret"), Type: "basic"}, event.Auth{Reason: "unverified"})
 	add("order", []Credential{{Type: typeAPIKey, Header: "X-Key", HashKey: config.NewSecret("s")}, {Type: typeBasic}}, "Authorization", "Basic YWxpY2U6cHc=",
 		event.Principal{ID: "unverified:alice", Type: "basic"}, event.Auth{Reason: "unverified"})
 	add("anonymous", plainJWT, "X-None", "x", event.Principal{}, event.Auth{Outcome: "anonymous"})

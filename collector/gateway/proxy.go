@@ -5,13 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -48,7 +46,7 @@ func (g *Gateway) newForward(cfg Route, r *route) (http.Handler, *http.Transport
 		Rewrite:      func(pr *httputil.ProxyRequest) { g.rewrite(r, pr) },
 		Transport:    b,
 		BufferPool:   &g.buffers,
-		ErrorHandler: g.upstreamFailed,
+		ErrorHandler: func(w http.ResponseWriter, out *http.Request, err error) { g.upstreamFailed(r, w, out, err) },
 		ErrorLog:     slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}, t, nil
 }
@@ -61,7 +59,7 @@ func newTransport(cfg Route, gw Timeouts) (*http.Transport, error) {
 	if d := cfg.Timeouts.UpstreamHeader.Std(); d > 0 {
 		header = d
 	}
-	tc, err := upstreamTLS(cfg.UpstreamTLS)
+	tc, err := cfg.UpstreamTLS.Config()
 	if err != nil {
 		return nil, config.In("upstream_tls", err)
 	}
@@ -84,37 +82,6 @@ func newTransport(cfg Route, gw Timeouts) (*http.Transport, error) {
 		t.Protocols.SetHTTP2(true)
 	}
 	return t, nil
-}
-
-func upstreamTLS(cfg UpstreamTLS) (*tls.Config, error) {
-	tc := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName}
-	if cfg.CAFile != "" {
-		pool, err := readPool(cfg.CAFile)
-		if err != nil {
-			return nil, config.Errorf("ca_file", "%v", err)
-		}
-		tc.RootCAs = pool
-	}
-	if cfg.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
-		if err != nil {
-			return nil, config.Errorf("cert_file", "%v", err)
-		}
-		tc.Certificates = []tls.Certificate{cert}
-	}
-	return tc, nil
-}
-
-func readPool(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate in PEM form", file)
-	}
-	return pool, nil
 }
 
 // rewrite makes the upstream request: path and query as the client sent them, forwarding headers that only say what is known.
@@ -148,19 +115,44 @@ func (g *Gateway) rewrite(r *route, pr *httputil.ProxyRequest) {
 			pr.Out.Header.Del(name)
 		}
 	}
+	for name := range pr.Out.Header {
+		if disguised(name, g.assertions) {
+			delete(pr.Out.Header, name)
+		}
+	}
+	if offersHTTP(pr.Out.Header.Get("Upgrade")) {
+		pr.Out.Header.Del("Connection")
+		pr.Out.Header.Del("Upgrade")
+	}
+	pr.Out.Header.Del("Http2-Settings")
 }
 
-// upstreamFailed answers when there is no response from the upstream.
-func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r.Context())
-	code, reason := classify(r.Context(), err, x.stalled.Load())
+// offersHTTP tells whether an upgrade, which names protocols separated by commas, would lead to HTTP again, possibly below TLS. Such
+// a connection would be a tunnel for requests that have no event and meet no decision.
+func offersHTTP(upgrade string) bool {
+	for token := range strings.SplitSeq(upgrade, ",") {
+		name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(token)), "/")
+		switch name {
+		case "h2c", "h2", "http", "tls":
+			return true
+		}
+	}
+	return false
+}
+
+// upstreamFailed answers when there is no response from the upstream; out is the request as it went there. It logs at most one
+// failure of a route every few seconds; the metric has them all.
+func (g *Gateway) upstreamFailed(rt *route, w http.ResponseWriter, out *http.Request, err error) {
+	x := exchangeOf(out.Context())
+	code, reason := classify(out.Context(), err, x.stalled.Load())
 	g.met.upstreamErrors.WithLabelValues(reason).Inc()
 	if code == statusClientLeft {
 		x.left = true
 		return
 	}
-	if code >= http.StatusInternalServerError {
-		g.log.Warn("upstream did not answer", "route", x.ev.API.Name, "code", code, "reason", reason, "error", err)
+	if code >= http.StatusInternalServerError && rt.lastFailure.allow(time.Now()) {
+		g.log.Warn("upstream did not answer", "route", rt.name, "upstream", out.URL.Host, "code", code, "reason", reason, "error", err,
+			"advice", upstreamAdvice(reason))
 	}
 	plain(w, code)
 }
@@ -197,6 +189,21 @@ func classify(ctx context.Context, err error, stalled bool) (code int, reason st
 		return http.StatusBadGateway, "connect"
 	}
 	return http.StatusBadGateway, "protocol"
+}
+
+// upstreamAdvice says what to look at.
+func upstreamAdvice(reason string) string {
+	switch reason {
+	case "certificate":
+		return "its certificate is not trusted: set upstream_tls.ca_file or upstream_tls.server_name of the route"
+	case "connect", "name":
+		return "check that it runs, and upstream of the route"
+	case "timeout":
+		return "it is too slow, or timeouts.upstream_header is too short"
+	case "draining":
+		return "none: the gateway is stopping"
+	}
+	return "check that it speaks HTTP there, and its own log"
 }
 
 // bufferPool lends the buffers that bodies are copied through.

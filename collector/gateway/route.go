@@ -15,6 +15,8 @@ type route struct {
 	strip   bool
 	keep    bool // the upstream sees the client's Host
 	forward http.Handler
+
+	lastFailure rateLimited // of the log lines about an upstream that does not answer
 }
 
 // routes finds a request's route. It never changes after New.

@@ -24,6 +24,7 @@ import (
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/decision"
 	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 // authority issues certificates for 127.0.0.1.
@@ -205,7 +206,7 @@ func TestUpstreamOverTLS(t *testing.T) {
 		t.Errorf("%d %q", res.StatusCode, text)
 	}
 	wrong := start(t, up.URL, func(c *Config) {
-		c.Routes[0].UpstreamTLS = UpstreamTLS{CAFile: a.file, ServerName: "other.example"}
+		c.Routes[0].UpstreamTLS = tlsconf.Client{CAFile: a.file, ServerName: "other.example"}
 	})
 	if res, _, e := wrong.get("/"); res.StatusCode != 502 || e.Response.Code != 502 {
 		t.Errorf("wrong name: %d", res.StatusCode)

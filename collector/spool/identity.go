@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,31 +18,40 @@ const (
 	lockFile     = "lock"
 )
 
-// identity returns the epoch under which this spool numbers events, and whether it is new. Numbers must never be used twice
-// under one epoch. The spool survives the death of the process without fsync, but not that of the machine: records that were
-// already shipped may be missing after a power cut. So when the machine started anew without the spool having been closed, the
-// spool starts a new epoch.
-func identity(dir, bootID string) (epoch string, fresh bool, err error) {
-	path := filepath.Join(dir, identityFile)
-	b, err := os.ReadFile(path)
+// identity is under which epoch a spool numbers events. Numbers must never be used twice under one epoch. The spool survives the
+// death of the process without fsync, but not that of the machine: records that were already shipped may be missing after a
+// power cut. So when the machine started anew without the spool having been closed, the spool starts a new epoch. It also does
+// when there is no identity file, which is how [Spool.disown] says that numbers were used that the disk does not know.
+type identity struct {
+	epoch, bootID string
+	fresh         bool // the epoch is new
+	unsaved       bool // the file does not say so: the disk did not take it
+}
+
+func readIdentity(dir, bootID string) (identity, error) {
+	b, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", false, err
+		return identity{}, err
 	}
 	_, cleanErr := os.Stat(filepath.Join(dir, cleanFile))
-	if f := strings.Fields(string(b)); len(f) == 2 && len(f[0]) == 16 {
-		if f[1] == bootID {
-			return f[0], false, nil
-		}
-		if cleanErr == nil {
-			return f[0], false, replaceFile(path, f[0]+" "+bootID+"\n")
+	if f := strings.Fields(string(b)); len(f) == 2 && len(f[0]) == 16 && (f[1] == bootID || cleanErr == nil) {
+		id := identity{epoch: f[0], bootID: bootID}
+		if f[1] == bootID || id.save(dir) == nil {
+			return id, nil
 		}
 	}
 	var r [8]byte
 	if _, err := rand.Read(r[:]); err != nil {
-		return "", false, err
+		return identity{}, err
 	}
-	epoch = hex.EncodeToString(r[:])
-	return epoch, true, replaceFile(path, epoch+" "+bootID+"\n")
+	id := identity{epoch: hex.EncodeToString(r[:]), bootID: bootID, fresh: true}
+	// A full disk must not keep a gateway from starting. Without the file, or with the one before, the next start has a new epoch.
+	id.unsaved = id.save(dir) != nil
+	return id, nil
+}
+
+func (id identity) save(dir string) error {
+	return replaceFile(filepath.Join(dir, identityFile), id.epoch+" "+id.bootID+"\n")
 }
 
 // machineBoot names the current run of the machine; "-" where the system does not tell.
@@ -62,30 +70,4 @@ func replaceFile(path, content string) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// position is a place in the spool: the next record to ship.
-type position struct {
-	segment uint64
-	offset  int64
-}
-
-func writeCursor(dir string, p position) error {
-	body := fmt.Sprintf("%d %d", p.segment, p.offset)
-	return replaceFile(filepath.Join(dir, cursorFile), fmt.Sprintf("%s %08x\n", body, checksum([]byte(body))))
-}
-
-// readCursor returns the zero position when there is no usable cursor: then everything is shipped again.
-func readCursor(dir string) position {
-	b, err := os.ReadFile(filepath.Join(dir, cursorFile))
-	if err != nil {
-		return position{}
-	}
-	var p position
-	var sum uint32
-	if _, err := fmt.Sscanf(string(b), "%d %d %x", &p.segment, &p.offset, &sum); err != nil || p.offset < 0 ||
-		sum != checksum(fmt.Appendf(nil, "%d %d", p.segment, p.offset)) {
-		return position{}
-	}
-	return p
 }

@@ -32,11 +32,12 @@ func open(cfg Config, name string, log *slog.Logger, reg prometheus.Registerer, 
 		wake: make(chan struct{}, 1), ready: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{}),
 		forming: &batch{}, release: make(chan struct{}),
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open spool: %w", err)
+	err = os.MkdirAll(cfg.Dir, 0o700)
+	if err == nil {
+		s.lock, err = lockDir(filepath.Join(cfg.Dir, lockFile))
 	}
-	if s.lock, err = lockDir(filepath.Join(cfg.Dir, lockFile)); err != nil {
-		return nil, fmt.Errorf("open spool: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w (the folder is collector.spool.dir, by default below data_dir)", err)
 	}
 	w, err := s.recover(name, bootID)
 	if err != nil {
@@ -49,11 +50,12 @@ func open(cfg Config, name string, log *slog.Logger, reg prometheus.Registerer, 
 
 // recover reads the folder: identity, segments, cursor and the numbers to go on from.
 func (s *Spool) recover(name, bootID string) (*writer, error) {
-	epoch, fresh, err := identity(s.cfg.Dir, bootID)
+	id, err := readIdentity(s.cfg.Dir, bootID)
 	if err != nil {
 		return nil, err
 	}
-	s.tap = name[:min(len(name), maxName)] + "@" + epoch
+	s.identity, s.disowned = id, id.unsaved
+	s.tap = name[:min(len(name), maxName)] + "@" + id.epoch
 	if err := s.loadSegments(); err != nil {
 		return nil, err
 	}
@@ -62,10 +64,11 @@ func (s *Spool) recover(name, bootID string) (*writer, error) {
 		return nil, err
 	}
 	s.next, s.dropped = max(h.next, 1), h.dropped
-	if fresh {
+	if id.fresh {
 		s.next, s.dropped = 1, 0
 	}
-	s.read = readCursor(s.cfg.Dir)
+	s.cursor = openCursor(s.cfg.Dir)
+	s.read = s.cursor.read()
 	if err := os.Remove(filepath.Join(s.cfg.Dir, cleanFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

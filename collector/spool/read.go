@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -61,6 +62,9 @@ func (s *Spool) tryNext(b *Batch) (ok bool, err error) {
 	at, end, found := s.locate()
 	if !found {
 		lent := s.borrow()
+		if lent != nil {
+			s.disown()
+		}
 		s.mu.Unlock()
 		if lent == nil {
 			return false, nil
@@ -107,6 +111,21 @@ func (s *Spool) borrow() *batch {
 	s.lent = s.forming
 	s.forming = &batch{}
 	return s.lent
+}
+
+// disown removes the identity, before records leave whose numbers only the memory knows: should the process die now, its successor
+// would give the numbers that the disk does not know to other events, and every consumer would take these for repeats. The
+// writer puts it back when the disk knows them. The lock is held.
+func (s *Spool) disown() {
+	if s.disowned {
+		return
+	}
+	s.disowned = true
+	if err := os.Remove(filepath.Join(s.cfg.Dir, identityFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.m.writeErrors.Inc()
+		s.disowned = false // tried again with the next records
+		s.log.Error("spool cannot give up its identity: should Warder be killed before the disk works again, events may be lost", "error", err)
+	}
 }
 
 // takeBack undoes borrow.
@@ -204,7 +223,7 @@ func (s *Spool) Ack(b *Batch) {
 		s.roomMade()
 	}
 	s.mu.Unlock()
-	if err := writeCursor(s.cfg.Dir, b.next); err != nil {
+	if err := s.cursor.write(b.next); err != nil {
 		s.m.writeErrors.Inc()
 		s.log.Warn("spool cursor cannot be written", "error", err)
 	}

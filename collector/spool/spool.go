@@ -35,13 +35,14 @@ var (
 
 // Spool is an open spool. Append and the getters are safe for concurrent use; Next and Ack belong to one goroutine.
 type Spool struct {
-	cfg   Config
-	log   *slog.Logger
-	m     *metrics
-	tap   string
-	lock  *os.File
-	disk  disk
-	retry time.Duration // between attempts to write to a failing disk
+	cfg      Config
+	log      *slog.Logger
+	m        *metrics
+	tap      string
+	identity identity
+	lock     *os.File
+	disk     disk
+	retry    time.Duration // between attempts to write to a failing disk
 
 	wake   chan struct{} // there is work for the writer
 	ready  chan struct{} // there is something to read
@@ -64,9 +65,11 @@ type Spool struct {
 	space    chan struct{} // closed when room was made; nil when nobody waits for it
 	acked    chan struct{} // closed by the next Ack; nil when nobody waits for it
 	closing  bool
+	disowned bool // the identity file is gone: the disk may not know the highest number that was used
 
 	read   position // the next record to hand out; only the reader moves it, under mu
 	reader reader
+	cursor *cursor // the shipper\'s, as is reader
 }
 
 // batch is a run of frames with those who wait for them.
@@ -334,9 +337,7 @@ func (s *Spool) Close() error {
 	<-s.done
 	err := s.seal()
 	s.reader.close()
-	if e := s.lock.Close(); err == nil {
-		err = e
-	}
+	err = errors.Join(err, s.cursor.close(), s.lock.Close())
 	if err != nil {
 		return fmt.Errorf("close spool: %w", err)
 	}

@@ -81,6 +81,9 @@ func (w *writer) flush(stall *time.Timer) bool {
 
 	stall.Reset(s.cfg.Stall.Std())
 	rest, err := w.write(b.buf)
+	if err == nil {
+		w.own()
+	}
 	stall.Stop()
 
 	s.mu.Lock()
@@ -98,6 +101,29 @@ func (w *writer) flush(stall *time.Timer) bool {
 		s.log.Info("spool disk works again")
 	}
 	return true
+}
+
+// own puts the identity back that disown took away: the header of a new segment holds every number that was used.
+func (w *writer) own() {
+	s := w.s
+	s.mu.Lock()
+	disowned := s.disowned
+	s.mu.Unlock()
+	if !disowned {
+		return
+	}
+	err := w.roll()
+	if err == nil {
+		err = s.identity.save(s.cfg.Dir)
+	}
+	if err != nil {
+		s.m.writeErrors.Inc()
+		s.log.Warn("spool cannot write its identity, will try again", "dir", s.cfg.Dir, "error", err)
+		return
+	}
+	s.mu.Lock()
+	s.disowned = false
+	s.mu.Unlock()
 }
 
 // spare returns an empty batch for the appenders while another is written; recycle keeps a written one for that.

@@ -24,6 +24,7 @@ const (
 	chunkBytes   = 512 << 10
 	maxChunks    = 4096
 	maxState     = 1 << 30 // a decompressed checkpoint, in bytes
+	maxGen       = 1 << 62 // what nobody reaches: a forged one must not wrap the count
 	headBytes    = 1 + 8 + 8 + 4 + 4 + sha256.Size
 )
 
@@ -51,7 +52,7 @@ func parseHead(b []byte) (h head, payload []byte, err error) {
 	h.gen, h.offset = binary.BigEndian.Uint64(b[1:]), int64(binary.BigEndian.Uint64(b[9:]))
 	h.no, h.of = binary.BigEndian.Uint32(b[17:]), binary.BigEndian.Uint32(b[21:])
 	copy(h.sum[:], b[25:])
-	if h.of == 0 || h.of > maxChunks || h.no >= h.of || h.offset < 0 {
+	if h.of == 0 || h.of > maxChunks || h.no >= h.of || h.offset < 0 || h.gen > maxGen {
 		return h, nil, errors.New("checkpoint record is malformed")
 	}
 	return h, b[headBytes:], nil
@@ -64,6 +65,7 @@ type slots struct {
 	gen       uint64 // of the newest checkpoint that was begun
 	good      int    // the slot that holds the newest complete one
 	chunks    [2]int // how many records each slot has
+	damaged   int    // records that load found and cannot be of a checkpoint; torn ones are not among them
 }
 
 // key is the record key of a chunk: "<topic>/<partition>/<slot>/<chunk number>".
@@ -123,31 +125,44 @@ type saved struct {
 // held is what the two slots hold: values by chunk number.
 type held [2]map[int][]byte
 
-// put takes a record of the topic; those of other inputs are passed over.
-func (h *held) put(prefix string, key, value []byte) {
-	rest, ok := strings.CutPrefix(string(key), prefix)
-	if !ok || len(rest) < 3 || rest[1] != '/' || rest[0] != 'a' && rest[0] != 'b' {
-		return
+// put takes a record of the topic; those of other inputs are passed over. It is false for a key that is nobody's.
+func (h *held) put(prefix string, key, value []byte) bool {
+	head, tail, _ := cutLast(string(key))
+	head, slotName, ok := cutLast(head)
+	no, err := strconv.Atoi(tail)
+	if !ok || err != nil || no < 0 || no >= maxChunks || slotName != "a" && slotName != "b" {
+		return false
 	}
-	no, err := strconv.Atoi(rest[2:])
-	if err != nil || no < 0 || no >= maxChunks {
-		return
+	if head+"/" != prefix {
+		return true
 	}
-	slot := &h[rest[0]-'a']
+	slot := &h[slotName[0]-'a']
 	if *slot == nil {
 		*slot = map[int][]byte{}
 	}
 	if (*slot)[no] = value; value == nil {
 		delete(*slot, no)
 	}
+	return true
 }
 
-// load reads the newest complete checkpoint; nil when there is none.
+// cutLast cuts s around its last slash.
+func cutLast(s string) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// load reads the newest complete checkpoint; nil when there is none. What is no part of a checkpoint is counted in damaged.
 func (s *slots) load(ctx context.Context, c *bus.Client) (*saved, error) {
 	var h held
 	prefix := s.prefix()
 	err := c.ReadPartition(ctx, bus.TopicCheckpoints, s.partition, func(r bus.Record) error {
-		h.put(prefix, r.Key, r.Value)
+		if !h.put(prefix, r.Key, r.Value) {
+			s.damaged++
+		}
 		return nil
 	})
 	if err != nil {
@@ -158,33 +173,35 @@ func (s *slots) load(ctx context.Context, c *bus.Client) (*saved, error) {
 
 // choose finds the newest complete checkpoint in what the slots hold.
 func (s *slots) choose(in *held) (*saved, error) {
-	var best head
-	var payload []byte
-	for slot, chunks := range in {
-		for no, v := range chunks {
-			s.chunks[slot] = max(s.chunks[slot], no+1)
-			if h, _, err := parseHead(v); err == nil {
-				s.gen = max(s.gen, h.gen)
-			}
-		}
-		h, p, ok := assemble(chunks)
-		if ok && (payload == nil || h.gen > best.gen) {
-			best, payload, s.good = h, p, slot
-		}
-	}
-	if payload == nil {
-		return nil, nil
-	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxState))
 	if err != nil {
 		return nil, fmt.Errorf("decompress checkpoint: %w", err)
 	}
 	defer dec.Close()
-	state, err := dec.DecodeAll(payload, nil)
-	if err != nil {
-		return nil, fmt.Errorf("decompress checkpoint of %s partition %d: %w", s.topic, s.partition, err)
+	var gen uint64
+	var best *saved
+	for slot, chunks := range in {
+		for no, v := range chunks {
+			s.chunks[slot] = max(s.chunks[slot], no+1)
+			h, _, err := parseHead(v)
+			if err != nil {
+				s.damaged++
+				continue
+			}
+			s.gen = max(s.gen, h.gen)
+		}
+		h, payload, ok := assemble(chunks)
+		if !ok || best != nil && h.gen <= gen {
+			continue
+		}
+		state, err := dec.DecodeAll(payload, nil)
+		if err != nil {
+			s.damaged++ // the hash is right, so somebody else wrote it
+			continue
+		}
+		best, gen, s.good = &saved{offset: h.offset, state: state}, h.gen, slot
 	}
-	return &saved{offset: best.offset, state: state}, nil
+	return best, nil
 }
 
 // assemble puts a slot's chunks together; ok is false when one is missing, or of another checkpoint.

@@ -2,6 +2,8 @@ package stage
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -108,6 +110,45 @@ func TestMixedCheckpoint(t *testing.T) {
 	got, err := (&slots{topic: "in", good: 1}).choose(&topic)
 	if err != nil || got == nil || got.offset != 1 {
 		t.Errorf("got %+v, %v; want the checkpoint at offset 1", got, err)
+	}
+}
+
+// TestForgedCheckpoint: what somebody else wrote under our keys is told apart and never keeps the good checkpoint from being
+// loaded, nor a partition without one from being opened.
+func TestForgedCheckpoint(t *testing.T) {
+	forge := func(gen uint64, payload []byte) []byte {
+		h := head{gen: gen, offset: 99, of: 1, sum: sha256.Sum256(payload)}
+		return append(h.append(nil), payload...)
+	}
+	good := slots{topic: "in", good: 1}
+	recs, err := good.records([]byte("state"), 7) // goes to slot a
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string][]byte{
+		"noise": incompressible(500), "another version": {2, 1, 2, 3}, "not compressed": forge(1000, []byte("not zstd")),
+		"last number": forge(math.MaxUint64, []byte("not zstd")),
+	} {
+		for _, with := range []bool{true, false} {
+			var topic held
+			if with && !topic.put("in/0/", recs[0].Key, recs[0].Value) {
+				t.Fatal("a key of ours is not known")
+			}
+			topic.put("in/0/", []byte("in/0/b/0"), value)
+			s := slots{topic: "in", good: 1}
+			got, err := s.choose(&topic)
+			if err != nil || s.damaged == 0 || with != (got != nil) || with && got.offset != 7 {
+				t.Errorf("%s (a good one beside it: %t): got %+v, %v, %d damaged", name, with, got, err, s.damaged)
+			}
+			if s.gen > maxGen {
+				t.Errorf("%s: the next checkpoint's number would be %d", name, s.gen+1)
+			}
+		}
+	}
+	for _, key := range []string{"", "in", "in/0/a", "in/0/c/0", "in/0/a/-1", "in/0/a/x", "in/0/a/99999999"} {
+		if new(held).put("in/0/", []byte(key), []byte("x")) {
+			t.Errorf("key %q is taken", key)
+		}
 	}
 }
 

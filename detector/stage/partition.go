@@ -59,6 +59,11 @@ func (p *partition) open(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	p.metrics.partitions.Inc()
+	if n := p.saver.slots.damaged; n > 0 {
+		p.log.Error("records on the checkpoints topic cannot be read; they are ignored", "topic", bus.TopicCheckpoints, "partition", p.no,
+			"input", p.topic, "records", n, "restored", sv != nil)
+		p.metrics.saves.WithLabelValues("unreadable").Add(float64(n))
+	}
 	if sv == nil {
 		p.fresh = true
 		return bus.Committed, nil

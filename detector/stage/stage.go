@@ -39,6 +39,11 @@ func New(cfg Config, client *bus.Client, set *rules.Set, log *slog.Logger, reg p
 	if err != nil {
 		return nil, err
 	}
+	if reg != nil {
+		if err := reg.Register(newRuleErrors(set)); err != nil {
+			return nil, fmt.Errorf("register detector metrics: %w", err)
+		}
+	}
 	return &Stage{cfg: cfg, client: client, set: set, log: log, metrics: m}, nil
 }
 

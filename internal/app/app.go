@@ -10,11 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/warder/warder/collector"
 	"github.com/warder/warder/collector/accesslog"
@@ -26,7 +24,6 @@ import (
 	"github.com/warder/warder/internal/decision/active"
 	"github.com/warder/warder/internal/engine"
 	"github.com/warder/warder/internal/store"
-	"github.com/warder/warder/internal/store/ingest"
 	"github.com/warder/warder/internal/telemetry"
 	"github.com/warder/warder/sinks"
 )
@@ -51,8 +48,12 @@ type App struct {
 	enforcer   *enforcer.Enforcer
 	dispatcher *sinks.Dispatcher
 
+	unreadable prometheus.Counter // decisions on the topic that the gateway cannot read
+
+	busWait    waiting       // for the topics
+	storeWait  waiting       // for the store to be open
 	storeReady chan struct{} // closed when store is set
-	store      *store.Store
+	store      *store.Store  // written before storeReady is closed, and by Close, which must not run beside Run
 	up         chan struct{} // closed when the topics exist and the store is open
 }
 
@@ -67,7 +68,7 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer func() {
 		if err != nil {
-			a.Close()
+			err = errors.Join(err, a.Close())
 		}
 	}()
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
@@ -78,11 +79,6 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 	}
 	if err := a.newBus(); err != nil {
 		return nil, err
-	}
-	if a.has(RoleStore) && len(cfg.Store.Addrs) == 0 {
-		if a.engine, err = engine.Start(ctx, cfg.Engine, log, a.reg); err != nil {
-			return nil, err
-		}
 	}
 	if a.has(RoleGateway) || a.has(RoleCollector) {
 		if err := a.newCollector(); err != nil {
@@ -112,6 +108,14 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 			return nil, err
 		}
 	}
+	if a.has(RoleStore) {
+		a.admin.Check("clickhouse", a.checkStore)
+		if len(cfg.Store.Addrs) == 0 { // last, because it takes longest: whatever else is wrong has been said by now
+			if a.engine, err = engine.Start(ctx, cfg.Engine, log, a.reg); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return a, nil
 }
 
@@ -125,8 +129,11 @@ func (a *App) newBus() (err error) {
 		}
 		cfg = a.broker.ClientConfig(cfg)
 	}
-	a.bus, err = bus.New(cfg, a.log, a.reg)
-	return err
+	if a.bus, err = bus.New(cfg, a.log, a.reg); err != nil {
+		return config.In("kafka", err)
+	}
+	a.admin.Check("kafka", a.checkBus)
+	return nil
 }
 
 // Embedded returns the store's configuration with the engine as its server.
@@ -166,156 +173,25 @@ func (a *App) newGateway() (err error) {
 	if a.decisions, err = active.Open(filepath.Join(a.cfg.Gateway.DataDir, "decisions.json"), a.log); err != nil {
 		return err
 	}
+	if a.unreadable, err = newUnreadable(a.reg); err != nil {
+		return err
+	}
 	a.gateway, err = gateway.New(a.cfg.Gateway, a.decisions, a.log, a.reg)
-	return err
+	return config.In("gateway", err)
 }
 
-// Run runs the roles until ctx ends or one fails for good. Then it stops the taps first, lets the pipeline finish what it
-// holds, and returns.
-func (a *App) Run(ctx context.Context) error {
-	admin, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
-	pipeline, stopPipeline := context.WithCancel(context.WithoutCancel(ctx))
-	intake, stopIntake := context.WithCancel(ctx)
-	defer stopIntake()
-	fail := make(chan error, 3)
-	run := func(ctx context.Context, fn func(context.Context) error) <-chan struct{} {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			if err := fn(ctx); err != nil {
-				fail <- err
-				stopIntake()
-			}
-		}()
-		return done
-	}
-	adminDone := run(admin, a.admin.Run)
-	pipelineDone := run(pipeline, a.runPipeline)
-	intakeDone := run(intake, a.runIntake)
-	<-intake.Done()
-	<-intakeDone
-	a.drain(pipeline)
-	stopPipeline()
-	<-pipelineDone
-	stopAdmin()
-	<-adminDone
-	close(fail)
-	var errs []error
-	for err := range fail {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// runIntake runs the taps: they serve and fill the spool whether or not the bus can be reached.
-func (a *App) runIntake(ctx context.Context) error {
-	if a.collector == nil {
-		<-ctx.Done()
-		return nil
-	}
-	if err := a.collector.Run(ctx, a.taps...); err != nil {
-		return err
-	}
-	<-ctx.Done() // a log file was read to its end: the other roles go on
-	return nil
-}
-
-// runPipeline waits for the bus and the store and runs everything behind the taps.
-func (a *App) runPipeline(ctx context.Context) error {
-	if err := a.awaitBus(ctx); err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	if a.decisions != nil {
-		g.Go(func() error { return a.followDecisions(ctx) })
-	}
-	if a.detector != nil {
-		g.Go(func() error { return a.detector.Run(ctx) })
-	}
-	if a.enforcer != nil {
-		g.Go(func() error { return a.enforcer.Run(ctx) })
-	}
-	if a.dispatcher != nil {
-		g.Go(func() error { return a.dispatcher.Run(ctx) })
-	}
-	if a.has(RoleStore) {
-		g.Go(func() error { return a.runStore(ctx) })
-	} else {
-		close(a.up)
-	}
-	return g.Wait()
-}
-
-// retryEvery is the pause between attempts to reach a server at start, and logEvery between the log lines about it.
-const (
-	retryEvery = 500 * time.Millisecond
-	logEvery   = 10 * time.Second
-)
-
-// persist calls fn until it succeeds or ctx ends; it logs why it does not, now and then.
-func (a *App) persist(ctx context.Context, what string, fn func(context.Context) error) error {
-	var logged time.Time
-	var last string
-	for {
-		err := fn(ctx)
-		if err == nil || ctx.Err() != nil {
-			return nil
-		}
-		if err.Error() != last || time.Since(logged) > logEvery {
-			a.log.Error(what+" is not ready; trying again, what is in the spool and on the bus waits", "error", err)
-			logged, last = time.Now(), err.Error()
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(retryEvery):
-		}
-	}
-}
-
-func (a *App) awaitBus(ctx context.Context) error {
-	ready := false
-	a.admin.Check("kafka", func(ctx context.Context) error { return a.bus.Ping(ctx) })
-	return a.persist(ctx, "kafka", func(ctx context.Context) error {
-		if !ready {
-			if err := a.bus.Ping(ctx); err != nil {
-				return err
-			}
-			ready = true
-		}
-		return a.bus.EnsureTopics(ctx)
-	})
-}
-
-// runStore opens the store, once it can be reached, and fills it.
-func (a *App) runStore(ctx context.Context) error {
-	cfg := a.cfg.Store
-	if a.engine != nil {
-		cfg = Embedded(cfg, a.engine)
-	}
-	if err := a.persist(ctx, "clickhouse", func(ctx context.Context) (err error) {
-		a.store, err = store.Open(ctx, cfg, a.log, a.reg)
-		return err
-	}); err != nil || ctx.Err() != nil {
-		return err
-	}
-	close(a.storeReady)
-	close(a.up)
-	a.admin.Check("clickhouse", a.store.Ping)
-	stage, err := ingest.New(a.bus, a.store, a.log, a.reg)
-	if err != nil {
-		return err
-	}
-	return stage.Run(ctx)
-}
-
-// Close releases what New and Run acquired, the embedded engine and broker last. It may be called twice.
+// Close releases what New and Run acquired, the embedded engine and broker last. It may be called twice, and must not be called
+// while Run runs.
 func (a *App) Close() error {
 	var errs []error
 	closing := func(name string, fn func() error) {
 		if err := fn(); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", name, err))
 		}
+	}
+	if a.admin != nil {
+		closing("admin listener", a.admin.Close)
+		a.admin = nil
 	}
 	if a.collector != nil {
 		closing("spool", a.collector.Close)
@@ -347,8 +223,13 @@ func (a *App) Close() error {
 // Up is closed when the topics exist and the store, if it is one of the roles, is open.
 func (a *App) Up() <-chan struct{} { return a.up }
 
-// Admin is where the admin listener is, "" when there is none.
-func (a *App) Admin() string { return a.admin.Addr() }
+// Admin is where the admin listener is, "" when there is none or the App is closed.
+func (a *App) Admin() string {
+	if a.admin == nil {
+		return ""
+	}
+	return a.admin.Addr()
+}
 
 // Gateway is the inline gateway, nil when it is not among the roles.
 func (a *App) Gateway() *gateway.Gateway { return a.gateway }

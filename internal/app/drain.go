@@ -14,12 +14,17 @@ import (
 const drainTime = 5 * time.Second
 
 // drain waits until everything that the taps handed on has been detected, decided and stored, so that a stopped Warder has
-// nothing under way. Only a process that runs every role can know when that is.
-func (a *App) drain(ctx context.Context) {
+// nothing under way. Only a process that runs every role can know when that is. It gives up when the pipeline has ended.
+func (a *App) drain(ctx context.Context, ended <-chan struct{}) {
 	select {
 	case <-a.up:
 	default:
 		return // it never came up
+	}
+	select {
+	case <-ended:
+		return // a stage failed
+	default:
 	}
 	if len(a.roles) < len(Roles()) || !a.cfg.Kafka.IsEmbedded() {
 		return
@@ -30,6 +35,8 @@ func (a *App) drain(ctx context.Context) {
 	defer tick.Stop()
 	for !a.drained(ctx) {
 		select {
+		case <-ended:
+			return
 		case <-ctx.Done():
 			a.log.Warn("stopping before everything was processed; the rest waits on the bus for the next start")
 			return

@@ -4,29 +4,44 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/decision"
 )
 
-// followDecisions keeps the gateway's decisions as the topic says, from its start: that is the push.
+// newUnreadable counts what followDecisions passes over.
+func newUnreadable(reg prometheus.Registerer) (prometheus.Counter, error) {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "warder_gateway_decisions_undecodable_total",
+		Help: "Records on the decisions topic that the gateway cannot read and ignores."})
+	return c, reg.Register(c)
+}
+
+// followDecisions keeps the gateway's decisions as the topic says, from its start: that is the push. It never fails: a gateway
+// that cannot learn of decisions acts on those that it has, and tries again.
 func (a *App) followDecisions(ctx context.Context) error {
-	return a.bus.Tail(ctx, bus.TopicDecisions, func(recs []bus.Record) error {
-		ds := make([]*decision.Decision, 0, len(recs))
-		for _, r := range recs {
-			if len(r.Value) == 0 {
-				continue // it ended long ago, and the gateway let it end on its own
-			}
-			d, err := decision.Decode(r.Value)
-			if err != nil {
-				a.log.Error("decision on the topic cannot be read; it is ignored", "offset", r.Offset, "error", err)
-				continue
-			}
-			ds = append(ds, d)
+	return a.persist(ctx, "the topic of decisions", new(waiting), func(ctx context.Context) error {
+		return a.bus.Tail(ctx, bus.TopicDecisions, a.learnDecisions, nil)
+	})
+}
+
+func (a *App) learnDecisions(recs []bus.Record) error {
+	ds := make([]*decision.Decision, 0, len(recs))
+	for _, r := range recs {
+		if len(r.Value) == 0 {
+			continue // it ended long ago, and the gateway let it end on its own
 		}
-		a.decisions.Apply(ds...)
-		return nil
-	}, func() {})
+		d, err := decision.Decode(r.Value)
+		if err != nil {
+			a.unreadable.Inc()
+			a.log.Error("decision on the topic cannot be read; it is ignored", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", err)
+			continue
+		}
+		ds = append(ds, d)
+	}
+	a.decisions.Apply(ds...)
+	return nil
 }
 
 // Watch tells of each alert and decision that is written from now on, until ctx ends; it is for showing them to people. The

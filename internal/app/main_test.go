@@ -1,14 +1,24 @@
 package app_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
-	"github.com/warder/warder/internal/engine"
+	"go.uber.org/goleak"
+
+	"github.com/warder/warder/internal/store/storetest"
 )
 
-// TestMain lets the test binary be the embedded engine's child process.
+// TestMain lets the test binary be the embedded engine's child process, stops the engine that the tests share, and finds what
+// a closed App left behind.
 func TestMain(m *testing.M) {
-	engine.MaybeServeChild()
-	os.Exit(m.Run())
+	code := storetest.Main(m)
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }

@@ -30,8 +30,6 @@ func (b *backoff) wait(ctx context.Context) bool {
 	}
 }
 
-func (b *backoff) reset() { b.next = 0 }
-
 // seldom lets an event through at most once in the interval, so that an outage does not fill the log.
 type seldom struct {
 	mu   sync.Mutex

@@ -3,13 +3,10 @@ package bus
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -18,6 +15,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"github.com/warder/warder/internal/config"
 )
 
 // dialTimeout bounds a connection attempt, TLS and login included; callTimeout one request to a broker.
@@ -59,8 +58,8 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Client, erro
 		return nil, err
 	}
 	c := &Client{cfg: cfg, log: log, metrics: m, lanes: make(map[partitionID]*lane)}
-	if c.tls, err = cfg.TLS.load(); err != nil {
-		return nil, err
+	if c.tls, err = cfg.TLS.Config(); err != nil {
+		return nil, config.In("tls", err)
 	}
 	if c.sasl, err = cfg.SASL.mechanism(); err != nil {
 		return nil, err
@@ -86,31 +85,6 @@ func (c *Client) Close() error {
 		l.close()
 	}
 	return nil
-}
-
-func (t TLS) load() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("read tls.ca: %w", err)
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: %s holds no PEM certificate", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("read tls.cert and tls.key: %w", err)
-		}
-		out.Certificates = []tls.Certificate{pair}
-	}
-	return out, nil
 }
 
 func (s SASL) mechanism() (sasl.Mechanism, error) {

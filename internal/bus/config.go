@@ -3,32 +3,23 @@ package bus
 import (
 	"errors"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 // Config says where the brokers are and how topics are created.
 type Config struct {
-	Brokers     []string  `yaml:"brokers"`     // host:port, some of the cluster's brokers
-	ClientID    string    `yaml:"client_id"`   // shown in the brokers' logs and quotas
-	TLS         TLS       `yaml:"tls"`         //
-	SASL        SASL      `yaml:"sasl"`        //
-	Partitions  int       `yaml:"partitions"`  // of events, matches and alerts when they are created; 1 to 1024
-	Replication int       `yaml:"replication"` // of created topics
-	Retention   Retention `yaml:"retention"`   // of created topics that are not compacted
-	Session     Session   `yaml:"session"`     //
-}
-
-// TLS configures the connection's encryption.
-type TLS struct {
-	Enabled    bool   `yaml:"enabled"`
-	CA         string `yaml:"ca"`          // PEM file of the authorities to trust; empty: the system's
-	Cert       string `yaml:"cert"`        // PEM file of the client certificate, with key
-	Key        string `yaml:"key"`         //
-	ServerName string `yaml:"server_name"` // name expected in the brokers' certificates; empty: the host that is dialled
+	Brokers     []string         `yaml:"brokers"`     // host:port, some of the cluster's brokers
+	ClientID    string           `yaml:"client_id"`   // shown in the brokers' logs and quotas
+	TLS         tlsconf.Switched `yaml:"tls"`         //
+	SASL        SASL             `yaml:"sasl"`        //
+	Partitions  int              `yaml:"partitions"`  // of events, matches and alerts when they are created; 1 to 1024
+	Replication int              `yaml:"replication"` // of created topics
+	Retention   Retention        `yaml:"retention"`   // of created topics that are not compacted
+	Session     Session          `yaml:"session"`     //
 }
 
 // The SASL mechanisms.
@@ -99,33 +90,12 @@ func (c Config) Validate() error {
 	if t := c.Session.Rebalance.Std(); t < time.Second || t > 30*time.Minute {
 		fail("session.rebalance", "is %s: write 1s to 30m", c.Session.Rebalance)
 	}
-	return errors.Join(append(errs, config.In("tls", c.TLS.validate()), config.In("sasl", c.SASL.validate()))...)
+	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()), config.In("sasl", c.SASL.validate()))...)
 }
 
 func validPort(s string) bool {
 	n, err := strconv.Atoi(s)
 	return err == nil && n > 0 && n < 1<<16
-}
-
-func (t TLS) validate() error {
-	var errs []error
-	if !t.Enabled && t != (TLS{}) {
-		errs = append(errs, config.Errorf("enabled", "is false while other keys of tls are set: write enabled: true or remove them"))
-	}
-	if (t.Cert == "") != (t.Key == "") {
-		errs = append(errs, config.Errorf("cert", "cert and key come together: set both or none"))
-	}
-	for _, f := range []struct{ key, path string }{{"ca", t.CA}, {"cert", t.Cert}, {"key", t.Key}} {
-		if f.path == "" {
-			continue
-		}
-		if st, err := os.Stat(f.path); err != nil {
-			errs = append(errs, config.Errorf(f.key, "%v", err))
-		} else if st.IsDir() {
-			errs = append(errs, config.Errorf(f.key, "%s is a folder: name a PEM file", f.path))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (s SASL) validate() error {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 func TestDefaultsAreValid(t *testing.T) {
@@ -32,8 +33,10 @@ func TestValidate(t *testing.T) {
 		{"retention", func(c *Config) { c.Retention = Retention{Time: 1, Bytes: 1} }, []string{"retention.time", "retention.bytes"}},
 		{"no retention", func(c *Config) { c.Retention = Retention{} }, nil},
 		{"session", func(c *Config) { c.Session = Session{} }, []string{"session.timeout", "session.rebalance"}},
-		{"TLS off but set", func(c *Config) { c.TLS = TLS{ServerName: "kafka"} }, []string{"tls.enabled"}},
-		{"TLS files", func(c *Config) { c.TLS = TLS{Enabled: true, CA: "no such file", Cert: "no such file"} }, []string{"tls.cert", "tls.ca", "tls.cert"}},
+		{"TLS off but set", func(c *Config) { c.TLS = tlsconf.Switched{Client: tlsconf.Client{ServerName: "kafka"}} }, []string{"tls.enabled"}},
+		{"TLS files", func(c *Config) {
+			c.TLS = tlsconf.Switched{Enabled: true, Client: tlsconf.Client{CAFile: "no such file", CertFile: "no such file"}}
+		}, []string{"tls.cert_file", "tls.ca_file", "tls.cert_file"}},
 		{"unknown login", func(c *Config) { c.SASL = SASL{Mechanism: "kerberos"} }, []string{"sasl.mechanism"}},
 		{"login without a mechanism", func(c *Config) { c.SASL = SASL{Username: "u"} }, []string{"sasl.mechanism"}},
 		{"incomplete login", func(c *Config) { c.SASL = SASL{Mechanism: Plain} }, []string{"sasl.username", "sasl.password"}},
@@ -96,9 +99,9 @@ func TestBadPEM(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := DefaultConfig()
-	cfg.TLS = TLS{Enabled: true, CA: file}
-	if _, err := New(cfg, nil, nil); err == nil || !strings.Contains(err.Error(), "tls.ca") {
-		t.Errorf("New = %v, want an error about tls.ca", err)
+	cfg.TLS = tlsconf.Switched{Enabled: true, Client: tlsconf.Client{CAFile: file}}
+	if _, err := New(cfg, nil, nil); err == nil || !strings.Contains(err.Error(), "tls.ca_file") {
+		t.Errorf("New = %v, want an error about tls.ca_file", err)
 	}
 }
 

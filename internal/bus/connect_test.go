@@ -26,6 +26,7 @@ import (
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/bus/bustest"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 func consume(c *bus.Client, topic string, l *log) func(context.Context) error {
@@ -151,7 +152,7 @@ func TestLogins(t *testing.T) {
 		t.Run(mechanism, func(t *testing.T) {
 			cfg := bus.DefaultConfig()
 			cfg.Brokers = []string{s.addr}
-			cfg.TLS = bus.TLS{Enabled: true, CA: s.ca}
+			cfg.TLS = trust(s.ca)
 			cfg.SASL = bus.SASL{Mechanism: mechanism, Username: "u", Password: config.NewSecret("right")}
 			c, _ := client(t, cfg)
 			if err := c.EnsureTopics(within(t)); err != nil {
@@ -174,16 +175,16 @@ func TestLogins(t *testing.T) {
 
 func TestPingTLS(t *testing.T) {
 	s, plainText := secureBroker(t, true, false), secureBroker(t, false, false)
-	good := bus.TLS{Enabled: true, CA: s.ca}
+	good := trust(s.ca)
 	tests := []struct {
 		name  string
 		addr  string
-		tls   bus.TLS
+		tls   tlsconf.Switched
 		words []string
 	}{
-		{"wrong authority", s.addr, bus.TLS{Enabled: true, CA: s.otherCA}, []string{"unknown authority", "set tls.ca"}},
-		{"wrong name", s.addr, bus.TLS{Enabled: true, CA: s.ca, ServerName: "kafka.example.com"}, []string{"kafka.example.com", "tls.server_name"}},
-		{"plain to TLS", s.addr, bus.TLS{}, []string{"tls.enabled"}},
+		{"wrong authority", s.addr, trust(s.otherCA), []string{"unknown authority", "set tls.ca_file"}},
+		{"wrong name", s.addr, tlsconf.Switched{Enabled: true, Client: tlsconf.Client{CAFile: s.ca, ServerName: "kafka.example.com"}}, []string{"kafka.example.com", "tls.server_name"}},
+		{"plain to TLS", s.addr, tlsconf.Switched{}, []string{"tls.enabled"}},
 		{"TLS to plain", plainText.addr, good, []string{"TLS"}},
 	}
 	for _, tt := range tests {
@@ -313,4 +314,9 @@ func TestNotAuthorised(t *testing.T) {
 	if err := c.Consume(within(t), "g", bus.TopicEvents, nil); !errors.Is(err, kafka.GroupAuthorizationFailed) {
 		t.Errorf("Consume: %v, want GroupAuthorizationFailed", err)
 	}
+}
+
+// trust is TLS with this authority.
+func trust(ca string) tlsconf.Switched {
+	return tlsconf.Switched{Enabled: true, Client: tlsconf.Client{CAFile: ca}}
 }

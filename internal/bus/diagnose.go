@@ -116,7 +116,7 @@ func (c *Client) advice(err error) string {
 func (c *Client) hangUpAdvice() string {
 	tls := "TLS (set tls.enabled)"
 	if c.tls != nil {
-		tls = "no TLS (tls.enabled) or a client certificate (tls.cert and tls.key)"
+		tls = "no TLS (tls.enabled) or a client certificate (tls.cert_file and tls.key_file)"
 	}
 	login := "a login (set sasl)"
 	if c.sasl != nil {
@@ -135,7 +135,7 @@ func tlsAdvice(err error) string {
 	)
 	switch {
 	case errors.As(err, &authority):
-		return "its certificate is signed by an authority that is not trusted here: set tls.ca to that authority's PEM file"
+		return "its certificate is signed by an authority that is not trusted here: set tls.ca_file to that authority's PEM file"
 	case errors.As(err, &host):
 		return "its certificate is for another name: use a name of the certificate, or set tls.server_name"
 	case errors.As(err, &invalid):
@@ -143,7 +143,7 @@ func tlsAdvice(err error) string {
 	case errors.As(err, &record):
 		return "the port does not speak TLS: use the TLS listener's port or remove tls.enabled"
 	case errors.As(err, &alert):
-		return "the broker refused our side of TLS: it may want a client certificate (tls.cert and tls.key)"
+		return "the broker refused our side of TLS: it may want a client certificate (tls.cert_file and tls.key_file)"
 	}
 	return ""
 }
@@ -167,6 +167,10 @@ func (c *Client) kafkaAdvice(err error) string {
 	}
 	return ""
 }
+
+// Permanent tells whether a failure of this package stays until somebody changes something: a refused login, a certificate that
+// is not trusted, a missing right. Trying again does not help, and does no harm.
+func Permanent(err error) bool { return permanent(err) }
 
 // permanent tells whether trying again cannot help until somebody changes something.
 func permanent(err error) bool {

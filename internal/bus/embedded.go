@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 // EmbeddedConfig configures the broker that `warder up` runs in its own process.
@@ -89,14 +90,14 @@ func (e *Embedded) start() (err error) {
 		}),
 	}
 	if e.cfg.Dir != "" {
-		if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
-			return err
+		if err = os.MkdirAll(e.cfg.Dir, 0o700); err == nil {
+			e.lock, err = lockDir(e.cfg.Dir)
 		}
-		if e.lock, err = lockDir(e.cfg.Dir); err != nil {
-			return err
+		if err == nil {
+			err = restoreBackup(e.cfg.Dir)
 		}
-		if err := restoreBackup(e.cfg.Dir); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("%w (the directory is kafka.embedded.dir, by default below data_dir)", err)
 		}
 		opts = append(opts, kfake.DataDir(e.cfg.Dir))
 		if e.cfg.Fsync {
@@ -116,7 +117,7 @@ func (e *Embedded) start() (err error) {
 func explainListen(port int, err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "listen" {
-		return fmt.Errorf("%w: set another port, or 0 for a free one (port is %d)", err, port)
+		return fmt.Errorf("%w: set kafka.embedded.port to another port, or to 0 for a free one (it is %d)", err, port)
 	}
 	return err
 }
@@ -127,7 +128,7 @@ func (e *Embedded) Addrs() []string { return e.addrs }
 // ClientConfig is what a client of this broker uses: the base with its brokers, one replica, and retention by size alone.
 func (e *Embedded) ClientConfig(base Config) Config {
 	base.Brokers = e.Addrs()
-	base.TLS, base.SASL = TLS{}, SASL{}
+	base.TLS, base.SASL = tlsconf.Switched{}, SASL{}
 	base.Replication = 1
 	base.Retention = Retention{Bytes: e.cfg.Retention}
 	return base

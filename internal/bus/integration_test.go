@@ -17,6 +17,7 @@ import (
 
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 // env returns a variable that the integration run must set. .ci/kafka.sh prints them all.
@@ -81,7 +82,7 @@ func TestIntegrationSASL(t *testing.T) {
 
 func TestIntegrationTLS(t *testing.T) {
 	cfg := kafkaConfig(t, "WARDER_KAFKA_TLS")
-	cfg.TLS = bus.TLS{Enabled: true, CA: env(t, "WARDER_KAFKA_CA")}
+	cfg.TLS = trust(env(t, "WARDER_KAFKA_CA"))
 	roundTrip(t, cfg)
 
 	tests := []struct {
@@ -89,9 +90,9 @@ func TestIntegrationTLS(t *testing.T) {
 		change func(*bus.Config)
 		words  []string
 	}{
-		{"another authority", func(c *bus.Config) { c.TLS.CA = env(t, "WARDER_KAFKA_OTHER_CA") }, []string{"tls.ca"}},
+		{"another authority", func(c *bus.Config) { c.TLS.CAFile = env(t, "WARDER_KAFKA_OTHER_CA") }, []string{"tls.ca_file"}},
 		{"another name", func(c *bus.Config) { c.TLS.ServerName = "kafka.example.com" }, []string{"tls.server_name"}},
-		{"no TLS to a TLS port", func(c *bus.Config) { c.TLS = bus.TLS{} }, []string{"may expect TLS", "tls.enabled"}},
+		{"no TLS to a TLS port", func(c *bus.Config) { c.TLS = tlsconf.Switched{} }, []string{"may expect TLS", "tls.enabled"}},
 		{"TLS to a plain port", func(c *bus.Config) { c.Brokers = kafkaConfig(t, "WARDER_KAFKA").Brokers }, []string{"tls.enabled"}},
 		{"no login to a SASL port", func(c *bus.Config) { *c = kafkaConfig(t, "WARDER_KAFKA_SASL") }, []string{"sasl"}},
 	}

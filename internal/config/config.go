@@ -114,8 +114,35 @@ func Decode(file string, text []byte, v any) error {
 	if !ok {
 		return nil
 	}
+	return place(file, f, val.Validate())
+}
+
+// At gives the FieldErrors in err their line in the file, for faults that only show when the configuration is used. Other
+// errors stay as they are.
+func At(file string, err error) error {
+	text, readErr := os.ReadFile(file)
+	if readErr != nil {
+		text = nil
+	}
+	f, parseErr := parser.ParseBytes(text, 0)
+	if parseErr != nil {
+		f = &ast.File{}
+	}
 	var out []error
-	for _, e := range flatten(val.Validate()) {
+	for _, e := range flatten(err) {
+		var fe *FieldError
+		if errors.As(e, &fe) {
+			e = place(file, f, e)
+		}
+		out = append(out, e)
+	}
+	return errors.Join(out...)
+}
+
+// place makes Errors of what Validate returned.
+func place(file string, f *ast.File, err error) error {
+	var out []error
+	for _, e := range flatten(err) {
 		var fe *FieldError
 		if errors.As(e, &fe) {
 			out = append(out, &Error{File: file, Line: lineOf(f, fe.Key), Key: fe.Key, Msg: fe.Msg})

@@ -237,3 +237,22 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestAt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "w.yaml")
+	if err := os.WriteFile(file, []byte("name: x\nsinks:\n  email:\n    to: [c]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := errors.New("other")
+	err := At(file, errors.Join(Errorf("sinks.email.smarthost", "is empty"), Errorf("extra", "is missing"), other))
+	want := file + ":4: sinks.email.smarthost: is empty\n" + file + ": extra: is missing\nother"
+	if err.Error() != want || !errors.Is(err, other) {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+	if err := At(file+".gone", Errorf("name", "is empty")); err.Error() != file+".gone: name: is empty" {
+		t.Error(err)
+	}
+	if err := At(file, nil); err != nil {
+		t.Error(err)
+	}
+}

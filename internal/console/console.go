@@ -21,11 +21,32 @@ import (
 	"github.com/warder/warder/internal/decision"
 )
 
-// IsTerminal tells whether w is a terminal that wants colour: NO_COLOR (no-color.org) and TERM=dumb turn it off.
+// terminal is what [os.File] and writers around one have.
+type terminal interface{ Fd() uintptr }
+
+// IsTerminal tells whether w is a terminal.
 func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	_, no := os.LookupEnv("NO_COLOR")
-	return ok && !no && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+	f, ok := w.(terminal)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// WantsColour tells whether w is a terminal that shows colour and a person who wants it: NO_COLOR (no-color.org) and TERM=dumb
+// turn it off.
+func WantsColour(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && IsTerminal(w)
+}
+
+// Width returns the columns of the terminal w, 0 when w is none.
+func Width(w io.Writer) int {
+	f, ok := w.(terminal)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // Clean makes text from outside safe to print: control and formatting characters are escaped, and it is cut to limit runes.
@@ -93,7 +114,7 @@ func NewTimeline(w io.Writer, start time.Time) *Timeline {
 	if !start.IsZero() {
 		stamp = func() string { return fmt.Sprintf("%7.3fs", time.Since(start).Seconds()) }
 	}
-	return &Timeline{w: w, p: NewPalette(IsTerminal(w)), stamp: stamp}
+	return &Timeline{w: w, p: NewPalette(WantsColour(w)), stamp: stamp}
 }
 
 func (t *Timeline) line(kind, format string, args ...any) {
@@ -114,7 +135,11 @@ func (t *Timeline) Attack(name, address string) {
 
 // Alert prints an alert: what, who, and the numbers behind it.
 func (t *Timeline) Alert(a *alert.Alert) {
-	t.line(t.p.Severity(a.Severity), "%s  %s  %s", t.p.Bold(Clean(a.Title, 80)), Entity(a.Group), t.p.Dim(Numbers(a.Values)))
+	text := t.p.Bold(Clean(a.Title, 80)) + "  " + Entity(a.Group)
+	if len(a.Values) > 0 {
+		text += "  " + t.p.Dim(Numbers(a.Values))
+	}
+	t.line(t.p.Severity(a.Severity), "%s", text)
 }
 
 // Decision prints what a gateway is to do, or what it would have done.
@@ -127,9 +152,9 @@ func (t *Timeline) Decision(d *decision.Decision) {
 	case d.State == decision.Expired, d.State == decision.Revoked:
 		t.line(t.p.Dim("ended   "), "%s of %s %s", verb, entity, d.State)
 	case d.Mode == decision.Observe:
-		t.line(t.p.Yellow("would   "), "%s %s for %s (%s)", verb, entity, d.Expires.Sub(d.Created).Round(time.Second), Clean(d.Reason.Rule, 60))
+		t.line(t.p.Yellow("would   "), "%s %s for %s (%s)", verb, entity, Duration(d.Expires.Sub(d.Created)), Clean(d.Reason.Rule, 60))
 	default:
-		t.line(t.p.Red(fmt.Sprintf("%-8s", verb)), "%s for %s (%s)", entity, d.Expires.Sub(d.Created).Round(time.Second), Clean(d.Reason.Rule, 60))
+		t.line(t.p.Red(fmt.Sprintf("%-8s", verb)), "%s for %s (%s)", entity, Duration(d.Expires.Sub(d.Created)), Clean(d.Reason.Rule, 60))
 	}
 }
 
@@ -155,6 +180,18 @@ func Entity(group map[string]string) string {
 		parts = append(parts, k+"="+Clean(group[k], 120))
 	}
 	return strings.Join(parts, " ")
+}
+
+// Duration writes a duration in whole seconds without parts that are zero: "15m", "1h30m", "45s".
+func Duration(d time.Duration) string {
+	s := d.Round(time.Second).String()
+	if short, ok := strings.CutSuffix(s, "m0s"); ok {
+		s = short + "m"
+	}
+	if short, ok := strings.CutSuffix(s, "h0m"); ok {
+		s = short + "h"
+	}
+	return s
 }
 
 // Numbers writes an alert's values: "failures=20 users=12".

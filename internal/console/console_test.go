@@ -47,14 +47,23 @@ func TestTimeline(t *testing.T) {
 	tl.Refused("203.0.113.9", 4300*time.Microsecond)
 	want := `T  attack    path probing begins from 203.0.113.9
 T  high      Probing  203.0.113.9  misses=20 paths=19.5
-T  low       Errors\x1b[2J  api.route=/a\n tenant=x  
-T  block     203.0.113.9 for 15m0s (path-probing)
-T  would     block 203.0.113.9 for 15m0s (path-probing)
+T  low       Errors\x1b[2J  api.route=/a\n tenant=x
+T  block     203.0.113.9 for 15m (path-probing)
+T  would     block 203.0.113.9 for 15m (path-probing)
 T  held      block of 203.0.113.9: held back
 T  refused   203.0.113.9, 4.3 ms after the request that gave it away
 `
 	got := regexp.MustCompile(`(?m)^ *\d+\.\d{3}s`).ReplaceAllString(b.String(), "T")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", 45 * time.Second: "45s", 15 * time.Minute: "15m", time.Hour: "1h", 90 * time.Minute: "1h30m",
+		time.Hour + time.Second: "1h0m1s", 10 * time.Minute: "10m", 20 * time.Hour: "20h", 1499 * time.Millisecond: "1s"} {
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%s) = %s, want %s", d, got, want)
+		}
 	}
 }

@@ -90,7 +90,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Reg
 		return nil, fmt.Errorf("embedded engine: %w", err)
 	}
 	if err = os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("embedded engine: make its data folder: %w", err)
+		return nil, fmt.Errorf("embedded engine: make its data folder: %w (engine.dir, by default below data_dir)", err)
 	}
 	found, err := find(ctx, cfg, dir, log)
 	if err != nil {

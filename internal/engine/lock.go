@@ -40,7 +40,7 @@ func acquireLock(ctx context.Context, dir string) (*os.File, error) {
 		case <-ctx.Done():
 			holder, _ := os.ReadFile(f.Name())
 			_ = f.Close()
-			return nil, fmt.Errorf("the data folder %s is in use by another engine (process %.20s): stop the other Warder, or give this one a folder of its own", dir, strings.TrimSpace(string(holder)))
+			return nil, fmt.Errorf("the data folder %s is in use by another engine (process %.20s): stop the other Warder, or give this one a folder of its own with engine.dir or data_dir", dir, strings.TrimSpace(string(holder)))
 		}
 	}
 	if err = f.Truncate(0); err == nil {

@@ -3,12 +3,9 @@
 package store
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"regexp"
 	"strconv"
 	"time"
@@ -16,6 +13,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 // The protocols.
@@ -26,23 +24,14 @@ const (
 
 // Config says which ClickHouse to use. Without addresses the embedded engine is used.
 type Config struct {
-	Addrs     []string      `yaml:"addrs"`     // host:port; the first that answers is used
-	Protocol  string        `yaml:"protocol"`  // native or http
-	Database  string        `yaml:"database"`  // made when it is not there
-	Username  string        `yaml:"username"`  //
-	Password  config.Secret `yaml:"password"`  //
-	TLS       TLS           `yaml:"tls"`       //
-	Retention Retention     `yaml:"retention"` //
-	Limits    Limits        `yaml:"limits"`    //
-}
-
-// TLS configures the connection's encryption.
-type TLS struct {
-	Enabled    bool   `yaml:"enabled"`
-	CA         string `yaml:"ca"`          // PEM file of the authorities to trust; empty: the system's
-	Cert       string `yaml:"cert"`        // PEM file of the client certificate, with key
-	Key        string `yaml:"key"`         //
-	ServerName string `yaml:"server_name"` // name expected in the server's certificate; empty: the host that is dialled
+	Addrs     []string         `yaml:"addrs"`     // host:port; the first that answers is used
+	Protocol  string           `yaml:"protocol"`  // native or http
+	Database  string           `yaml:"database"`  // made when it is not there
+	Username  string           `yaml:"username"`  //
+	Password  config.Secret    `yaml:"password"`  //
+	TLS       tlsconf.Switched `yaml:"tls"`       //
+	Retention Retention        `yaml:"retention"` //
+	Limits    Limits           `yaml:"limits"`    //
 }
 
 // Retention is how long rows are kept, counted from the time of what they tell of. Zero is for ever.
@@ -111,54 +100,7 @@ func (c Config) Validate() error {
 	if c.Limits.Rows < 1000 {
 		fail("limits.rows", "is %d: write 1000 or more", c.Limits.Rows)
 	}
-	return errors.Join(append(errs, config.In("tls", c.TLS.validate()))...)
-}
-
-func (t TLS) validate() error {
-	var errs []error
-	if !t.Enabled && t != (TLS{}) {
-		errs = append(errs, config.Errorf("enabled", "is false while other keys of tls are set: write enabled: true or remove them"))
-	}
-	if (t.Cert == "") != (t.Key == "") {
-		errs = append(errs, config.Errorf("cert", "cert and key come together: set both or none"))
-	}
-	for _, f := range []struct{ key, path string }{{"ca", t.CA}, {"cert", t.Cert}, {"key", t.Key}} {
-		if f.path == "" {
-			continue
-		}
-		if st, err := os.Stat(f.path); err != nil {
-			errs = append(errs, config.Errorf(f.key, "%v", err))
-		} else if st.IsDir() {
-			errs = append(errs, config.Errorf(f.key, "%s is a folder: name a PEM file", f.path))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// client builds crypto/tls's configuration; nil when TLS is off.
-func (t TLS) client() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("store: tls.ca: %w", err)
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("store: tls.ca: %s holds no PEM certificate", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("store: tls.cert: %w", err)
-		}
-		out.Certificates = []tls.Certificate{pair}
-	}
-	return out, nil
+	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()))...)
 }
 
 // Bounds of the connection pool and of waiting for the network.
@@ -171,9 +113,9 @@ const (
 
 // options are clickhouse-go's. database may be "".
 func (c Config) options(database string) (*clickhouse.Options, error) {
-	tlsConfig, err := c.TLS.client()
+	tlsConfig, err := c.TLS.Config()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("store: %w", config.In("tls", err))
 	}
 	o := &clickhouse.Options{
 		Addr:        c.Addrs,

@@ -38,7 +38,7 @@ func (c Config) explain(doing string, err error) error {
 	case errors.As(err, &ex):
 		return c.explainException(doing, at, ex, err)
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
-		return fmt.Errorf("store: %s: the certificate of ClickHouse at %s is not trusted: set store.tls.ca to its authority, or store.tls.server_name to the name in it: %w", doing, at, err)
+		return fmt.Errorf("store: %s: the certificate of ClickHouse at %s is not trusted: set store.tls.ca_file to its authority, or store.tls.server_name to the name in it: %w", doing, at, err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no type for it
 		return fmt.Errorf("store: %s: ClickHouse at %s does not speak TLS on this port: use its TLS port, or set store.tls.enabled to false: %w", doing, at, err)
 	case errors.Is(err, context.Canceled):

@@ -1,6 +1,10 @@
 package store
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics are the store's; the table label has four values.
 type metrics struct {
@@ -10,7 +14,8 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
-// newMetrics registers with reg unless it is nil.
+// newMetrics registers with reg unless it is nil. A store that is opened again, as after a server that could not be reached, goes
+// on with the metrics that are registered.
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		inserted: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -29,10 +34,22 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.inserted, m.repeats, m.failures, m.seconds} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
+	var errs [4]error
+	m.inserted, errs[0] = registered(reg, m.inserted)
+	m.repeats, errs[1] = registered(reg, m.repeats)
+	m.failures, errs[2] = registered(reg, m.failures)
+	m.seconds, errs[3] = registered(reg, m.seconds)
+	return m, errors.Join(errs[:]...)
+}
+
+// registered returns c, or the collector of the same name that is registered already.
+func registered[C prometheus.Collector](reg prometheus.Registerer, c C) (C, error) {
+	err := reg.Register(c)
+	var same prometheus.AlreadyRegisteredError
+	if errors.As(err, &same) {
+		if old, ok := same.ExistingCollector.(C); ok {
+			return old, nil
 		}
 	}
-	return m, nil
+	return c, err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
+
+// ErrNewerSchema is wrapped by Open's error when a newer program made the schema.
+var ErrNewerSchema = errors.New("the schema is newer than this program")
 
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -88,7 +92,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	newest := uint32(len(steps))
 	if have > newest {
-		return fmt.Errorf("store: the database %s has schema version %d, this program knows versions up to %d: run a newer Warder, or name another database in store.database", s.cfg.Database, have, newest)
+		return fmt.Errorf("store: the database %s has schema version %d, this program knows versions up to %d: %w: run a newer Warder, or name another database in store.database", s.cfg.Database, have, newest, ErrNewerSchema)
 	}
 	for _, m := range steps[have:] {
 		if err = s.apply(ctx, m); err != nil {

@@ -14,9 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/store"
 	"github.com/warder/warder/internal/store/storetest"
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 func open(t *testing.T, cfg store.Config) (*store.Store, error) {
@@ -52,6 +55,38 @@ func TestOpenTwiceAndAtOnce(t *testing.T) {
 	if got := count(t, cfg, "events"); got != 3 {
 		t.Errorf("%d rows after opening again, want 3", got)
 	}
+}
+
+// A store that is opened again after a server that could not be reached goes on with the same metrics.
+func TestOpenAgainWithMetrics(t *testing.T) {
+	cfg := storetest.Config(t)
+	away := cfg
+	away.Addrs = []string{"127.0.0.1:1"}
+	reg := prometheus.NewRegistry()
+	log := slog.New(slog.DiscardHandler)
+	for range 2 {
+		if _, err := store.Open(t.Context(), away, log, reg); err == nil || !strings.Contains(err.Error(), "store.addrs") {
+			t.Errorf("got %v, want an error that names store.addrs", err)
+		}
+	}
+	s, err := store.Open(t.Context(), cfg, log, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.InsertEvents(t.Context(), 0, run("a", 1, 3, noon())); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "warder_store_inserted_total" && f.GetMetric()[0].GetCounter().GetValue() == 3 {
+			return
+		}
+	}
+	t.Error("the inserted rows were not counted in the registry")
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
@@ -106,10 +141,10 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"wrong password", func(c *store.Config) { c.Password = config.NewSecret("wrong-password") }, []string{good.Addrs[0], "refuses the login", "store.password"}},
 		{"untrusted certificate", func(c *store.Config) {
 			c.Addrs, c.Protocol, c.TLS.Enabled = []string{secure.Listener.Addr().String()}, store.HTTP, true
-		}, []string{secure.Listener.Addr().String(), "not trusted", "store.tls.ca"}},
+		}, []string{secure.Listener.Addr().String(), "not trusted", "store.tls.ca_file"}},
 		{"wrong name in the certificate", func(c *store.Config) {
 			c.Addrs, c.Protocol = []string{secure.Listener.Addr().String()}, store.HTTP
-			c.TLS = store.TLS{Enabled: true, CA: authority(t, secure), ServerName: "clickhouse.internal"}
+			c.TLS = tlsconf.Switched{Enabled: true, Client: tlsconf.Client{CAFile: authority(t, secure), ServerName: "clickhouse.internal"}}
 		}, []string{secure.Listener.Addr().String(), "not trusted", "server_name"}},
 		{"no TLS there", func(c *store.Config) { c.TLS.Enabled = true }, []string{good.Addrs[0], "does not speak TLS"}},
 		{"no address", func(c *store.Config) { c.Addrs = nil }, []string{"addrs", "embedded"}},
@@ -154,9 +189,9 @@ func TestValidate(t *testing.T) {
 	cfg.Addrs = []string{"nonsense"}
 	cfg.Protocol, cfg.Database = "ftp", "default"
 	cfg.Retention.Audit, cfg.Limits.Time, cfg.Limits.Memory, cfg.Limits.Rows = 1, 0, 0, 0
-	cfg.TLS = store.TLS{Enabled: true, CA: "/does/not/exist", Cert: "/neither"}
+	cfg.TLS = tlsconf.Switched{Enabled: true, Client: tlsconf.Client{CAFile: "/does/not/exist", CertFile: "/neither"}}
 	err := cfg.Validate()
-	for _, key := range []string{"addrs[0]", "protocol", "database", "retention.audit", "limits.time", "limits.memory", "limits.rows", "tls.ca", "tls.cert"} {
+	for _, key := range []string{"addrs[0]", "protocol", "database", "retention.audit", "limits.time", "limits.memory", "limits.rows", "tls.ca_file", "tls.cert_file"} {
 		if err == nil || !strings.Contains(err.Error(), key+":") {
 			t.Errorf("no fault named %s in: %v", key, err)
 		}

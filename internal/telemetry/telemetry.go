@@ -154,6 +154,17 @@ func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ready")
 }
 
+// Close gives the address free when Run was never called; after Run it does nothing.
+func (a *Admin) Close() error {
+	if a.ln == nil {
+		return nil
+	}
+	if err := a.ln.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
 // Run serves until ctx ends, then closes the listener. It returns nil then.
 func (a *Admin) Run(ctx context.Context) error {
 	if a.srv == nil {

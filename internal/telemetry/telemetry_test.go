@@ -68,9 +68,18 @@ func TestAddressInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.ln.Close()
 	if _, err = NewAdmin(AdminConfig{Listen: a.Addr()}, prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "admin.listen") {
 		t.Errorf("got %v, want an error that names admin.listen", err)
+	}
+	if err := errors.Join(a.Close(), a.Close()); err != nil {
+		t.Error(err)
+	}
+	b, err := NewAdmin(AdminConfig{Listen: a.Addr()}, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatalf("after Close: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/warder/warder/internal/tlsconf"
 )
 
 func TestSnippet(t *testing.T) {
@@ -55,17 +57,18 @@ func TestTLS(t *testing.T) {
 	if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for want, c := range map[string]TLS{
+	for want, files := range map[string]tlsconf.Client{
 		"":                         {ServerName: "x"},
-		"ca_file: open":            {CAFile: junk + ".missing"},
+		"tls.ca_file: open":        {CAFile: junk + ".missing"},
 		"holds no PEM certificate": {CAFile: junk},
-		"cert_file and key_file: ": {CertFile: junk, KeyFile: junk},
+		"tls.cert_file: ":          {CertFile: junk, KeyFile: junk},
 	} {
+		c := TLS{Client: files, InsecureSkipVerify: true}
 		if _, err := c.Config(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if err := (&TLS{CertFile: "a"}).Validate(); err == nil {
+	if err := (&TLS{Client: tlsconf.Client{CertFile: junk}}).Validate(); err == nil {
 		t.Error("a certificate without its key was accepted")
 	}
 }

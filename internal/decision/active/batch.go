@@ -55,10 +55,7 @@ type batch struct {
 
 // add takes one decision into the batch. Prefixes go to their trie at once.
 func (b *batch) add(s *Set, e entity, d *decision.Decision, now time.Time) {
-	var want *decision.Decision
-	if d.Applies(now) {
-		want = d
-	}
+	next := func(had *decision.Decision) *decision.Decision { return successor(had, d, now) }
 	var had *decision.Decision
 	var taken bool
 	switch e.scope {
@@ -67,19 +64,31 @@ func (b *batch) add(s *Set, e entity, d *decision.Decision, now time.Time) {
 		if b.addresses == nil {
 			b.addresses = map[int]map[[16]byte]slot{}
 		}
-		had, taken = swap(s, b, s.addresses, b.addresses, k, d.Action, want)
+		had, taken = swap(s, b, s.addresses, b.addresses, k, d.Action, next)
 	case decision.Principal:
 		if b.names == nil {
 			b.names = map[int]map[string]slot{}
 		}
-		had, taken = swap(s, b, s.names, b.names, e.name, d.Action, want)
+		had, taken = swap(s, b, s.names, b.names, e.name, d.Action, next)
 	case decision.CIDR:
-		had, taken = b.swapPrefix(s, e.prefix, d.Action, want)
+		had, taken = b.swapPrefix(s, e.prefix, d.Action, next)
 	}
 	if taken {
 		b.limit(s, had, false)
-		b.limit(s, want, true)
+		b.limit(s, next(had), true)
 	}
+}
+
+// successor returns what stands in had's place once the topic says d; nil is nothing. The expiry of an earlier decision about
+// the entity does not end the one in force: whoever wrote it had not seen that one yet.
+func successor(had, d *decision.Decision, now time.Time) *decision.Decision {
+	switch {
+	case d.Applies(now):
+		return d
+	case d.State == decision.Expired && had != nil && had.ID != d.ID && had.Applies(now):
+		return had
+	}
+	return nil
 }
 
 // full counts and logs a decision that the set has no room for.
@@ -102,10 +111,10 @@ func (b *batch) counted(had, want *decision.Decision) {
 	}
 }
 
-// swap puts want (nil removes) in the place of the entity's decision of that action and returns what was there. It is not
-// taken when the set is full.
+// swap puts what succeeds it (nil removes) in the place of the entity's decision of that action and returns what was there. It
+// is not taken when the set is full.
 func swap[K comparable](s *Set, b *batch, in *shards[K, slot], edits map[int]map[K]slot, k K, action decision.Action,
-	want *decision.Decision) (had *decision.Decision, taken bool) {
+	next func(*decision.Decision) *decision.Decision) (had *decision.Decision, taken bool) {
 	i := in.index(k)
 	m, ok := edits[i]
 	if !ok {
@@ -118,6 +127,7 @@ func swap[K comparable](s *Set, b *batch, in *shards[K, slot], edits map[int]map
 		place = &sl.limit
 	}
 	had = place.d
+	want := next(had)
 	if b.full(s, had, want) {
 		return nil, false
 	}
@@ -135,7 +145,7 @@ func swap[K comparable](s *Set, b *batch, in *shards[K, slot], edits map[int]map
 }
 
 // swapPrefix is swap for prefixes: the same prefix and action may have been in the enforced or the observed trie.
-func (b *batch) swapPrefix(s *Set, p netip.Prefix, action decision.Action, want *decision.Decision) (had *decision.Decision, taken bool) {
+func (b *batch) swapPrefix(s *Set, p netip.Prefix, action decision.Action, next func(*decision.Decision) *decision.Decision) (had *decision.Decision, taken bool) {
 	enforced, observed := enforceBlock, observeBlock
 	if action == decision.Limit {
 		enforced, observed = enforceLimit, observeLimit
@@ -145,6 +155,7 @@ func (b *batch) swapPrefix(s *Set, p netip.Prefix, action decision.Action, want 
 		was = s.prefixes[observed].get(p)
 	}
 	had = was.d
+	want := next(had)
 	if b.full(s, had, want) {
 		return nil, false
 	}

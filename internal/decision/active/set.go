@@ -98,7 +98,7 @@ func openAt(path string, log *slog.Logger, now func() time.Time) (*Set, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("open decision snapshot: %w", err)
+		return nil, fmt.Errorf("open decision snapshot: %w (the folder is gateway.data_dir, by default below data_dir)", err)
 	}
 	seed := maphash.MakeSeed()
 	s := &Set{
@@ -125,8 +125,9 @@ func openAt(path string, log *slog.Logger, now func() time.Time) (*Set, error) {
 }
 
 // Apply takes decisions in the order of the topic: the newest state of an entity and action wins; one that is not active or has
-// expired removes what was there. It returns when every later Lookup sees the change; the snapshot follows within about a
-// second. Invalid decisions are logged and counted in [Set.Refused].
+// expired removes what was there, except that the expiry of another decision than the one in force says nothing about that one.
+// It returns when every later Lookup sees the change; the snapshot follows within about a second. Invalid decisions are logged
+// and counted in [Set.Refused].
 func (s *Set) Apply(ds ...*decision.Decision) {
 	if s.apply(ds) {
 		s.markDirty()

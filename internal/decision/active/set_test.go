@@ -148,6 +148,37 @@ func TestSyncRemovesWhatIsNotNamed(t *testing.T) {
 	}
 }
 
+// The enforcer may end a block that ran out just after another instance blocked the entity anew.
+func TestExpiryOfAnotherDecision(t *testing.T) {
+	expired := func(d *decision.Decision) { d.State = decision.Expired }
+	for _, tt := range []struct {
+		scope decision.Scope
+		value string
+		who   string
+	}{{decision.Address, "192.0.2.1", ""}, {decision.CIDR, "192.0.2.0/24", ""}, {decision.Principal, "bob", "bob"}} {
+		for _, kind := range []func(*decision.Decision){func(*decision.Decision) {}, limit(3)} {
+			s := open(t, file(t))
+			s.Apply(dec("new", tt.scope, tt.value, kind))
+			s.Apply(dec("old", tt.scope, tt.value, kind, expired), dec("old", tt.scope, tt.value, kind, expired))
+			if got := lookup(s, "192.0.2.1", tt.who, start); got != "new" || s.Len() != 1 {
+				t.Errorf("%s: %q in force of %d after the end of an earlier decision", tt.scope, got, s.Len())
+			}
+			if d := s.Lookup(netip.MustParseAddr("192.0.2.1"), tt.who, start); d != nil && d.Action == decision.Limit {
+				for range 3 {
+					s.Allow(d, start)
+				}
+				if ok, _ := s.Allow(d, start); ok {
+					t.Errorf("%s: the limit has no bucket any more", tt.scope)
+				}
+			}
+			s.Apply(dec("new", tt.scope, tt.value, kind, expired))
+			if s.Len() != 0 {
+				t.Errorf("%s: %d in force after its own end", tt.scope, s.Len())
+			}
+		}
+	}
+}
+
 func TestSweepKeepsWhatWasRenewed(t *testing.T) {
 	s := open(t, file(t))
 	s.Apply(dec("old", decision.Address, "192.0.2.1", until(start.Add(time.Second))),

@@ -1,0 +1,17 @@
+package app
+
+import (
+	"github.com/warder/warder/internal/bus"
+	"github.com/warder/warder/internal/store"
+)
+
+// What tests of the whole look at: the embedded engine and the bus.
+
+// EngineConfig is how to reach the embedded engine.
+func (a *App) EngineConfig() store.Config { return Embedded(a.cfg.Store, a.engine) }
+
+// EnginePID is the engine's process, 0 while there is none.
+func (a *App) EnginePID() int { return a.engine.PID() }
+
+// Bus is the bus client.
+func (a *App) Bus() *bus.Client { return a.bus }
