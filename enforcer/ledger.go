@@ -31,7 +31,7 @@ func (l *ledger) put(d *decision.Decision, now time.Time) (inForce *decision.Dec
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := l.byKey[string(d.Key())]
-	if d.State == decision.Expired && old != nil && old.ID != d.ID && old.Applies(now) {
+	if !d.Replaces(old, now) {
 		return old
 	}
 	l.store(d, now)

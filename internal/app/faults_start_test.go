@@ -220,7 +220,8 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
-// A stage that fails for good, here because a right is missing, ends the process soon and with what to do.
+// A stage that fails for good, here because a right is missing, does not take the gateway down, nor the other stages: /readyz
+// and the log say what to do, and the process ends with the error.
 func TestStageFails(t *testing.T) {
 	t.Parallel()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
@@ -237,12 +238,22 @@ func TestStageFails(t *testing.T) {
 		resp.ErrorCode = 30 // GROUP_AUTHORIZATION_FAILED
 		return resp, nil, true
 	})
-	cfg := settings(t, "http://127.0.0.1:1", "http://127.0.0.1:1/hook")
-	cfg.Kafka.Brokers = broker.ListenAddrs()
-	err = runToEnd(t, cfg, app.Roles())
-	if err == nil || !containsAll(err.Error(), "enforcer", broker.ListenAddrs()[0], "check the cluster's ACLs") {
-		t.Errorf("got %v", err)
-	}
+	r := newRig(t, func(c *app.Config) { c.Kafka.Brokers = broker.ListenAddrs() })
+	r.notReady("enforcer", broker.ListenAddrs()[0], "check the cluster's ACLs")
+	r.serves(3)
+	r.attack("203.0.113.1")
+	r.alerted("203.0.113.1")
+	r.stored()
+	r.once.Do(func() {
+		r.client.CloseIdleConnections()
+		r.cancel()
+		if err := <-r.ended; err == nil || !containsAll(err.Error(), "enforcer", broker.ListenAddrs()[0], "check the cluster's ACLs") {
+			t.Errorf("run: %v", err)
+		}
+		if err := r.app.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // An App that is stopped before anything could be reached ends at once and without an error.

@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,19 +21,39 @@ func newUnreadable(reg prometheus.Registerer) (prometheus.Counter, error) {
 	return c, reg.Register(c)
 }
 
-// followDecisions keeps the gateway's decisions as the topic says, from its start: that is the push. It never fails: a gateway
-// that cannot learn of decisions acts on those that it has, and tries again.
+// followDecisions keeps the gateway's decisions as the topic says: that is the push. It never fails: a gateway that cannot
+// learn of decisions acts on those that it has, and tries again. What the topic says up to now is taken at once, so that no
+// state that was overtaken long ago holds for a moment.
 func (a *App) followDecisions(ctx context.Context) error {
 	return a.persist(ctx, "the topic of decisions", new(waiting), func(ctx context.Context) error {
-		return a.bus.Tail(ctx, bus.TopicDecisions, a.learnDecisions, nil)
+		past := map[string]*decision.Decision{} // nil once the present is reached
+		learn := func(recs []bus.Record) error {
+			ds := a.readDecisions(recs)
+			if past == nil {
+				a.decisions.Apply(ds...)
+				return nil
+			}
+			for _, d := range ds {
+				if key := string(d.Key()); d.Replaces(past[key], time.Now()) {
+					past[key] = d
+				}
+			}
+			return nil
+		}
+		return a.bus.Tail(ctx, bus.TopicDecisions, learn, func() {
+			a.decisions.Sync(slices.Collect(maps.Values(past))...)
+			past = nil
+		})
 	})
 }
 
-func (a *App) learnDecisions(recs []bus.Record) error {
+// readDecisions returns what the records hold. A record without a value is of a decision that ended long ago: the gateway let
+// it end on its own.
+func (a *App) readDecisions(recs []bus.Record) []*decision.Decision {
 	ds := make([]*decision.Decision, 0, len(recs))
 	for _, r := range recs {
 		if len(r.Value) == 0 {
-			continue // it ended long ago, and the gateway let it end on its own
+			continue
 		}
 		d, err := decision.Decode(r.Value)
 		if err != nil {
@@ -40,8 +63,7 @@ func (a *App) learnDecisions(recs []bus.Record) error {
 		}
 		ds = append(ds, d)
 	}
-	a.decisions.Apply(ds...)
-	return nil
+	return ds
 }
 
 // Watch tells of each alert and decision that is written from now on, until ctx ends; it is for showing them to people. The

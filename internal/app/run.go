@@ -17,9 +17,9 @@ import (
 // holds, and returns what failed; nil when nothing did. It may be called once.
 //
 // A server that cannot be reached is no failure: Run waits for it, says so in the log and under /readyz, and does what can be
-// done without. Neither is at start a broker that refuses us (login, certificate, rights) or a schema that is newer than this
-// program, while the gateway is among the roles, because the gateway must go on serving; a process without it ends, so that
-// whoever started it learns of it.
+// done without. A broker that refuses us (login, certificate, rights), or a schema that is newer than this program, is one.
+// But while the gateway is among the roles nothing of that stops it, because it must go on serving; a process without it ends,
+// so that whoever started it learns of it.
 func (a *App) Run(ctx context.Context) error {
 	admin, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAdmin()
@@ -77,24 +77,40 @@ func (a *App) runPipeline(ctx context.Context) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	stage := func(name string, fn func(context.Context) error) {
+		g.Go(func() error { return a.contain(ctx, name, fn) })
+	}
 	if a.decisions != nil {
-		g.Go(func() error { return a.followDecisions(ctx) })
+		stage("decisions", a.followDecisions)
 	}
 	if a.detector != nil {
-		g.Go(func() error { return a.detector.Run(ctx) })
+		stage("detector", a.detector.Run)
 	}
 	if a.enforcer != nil {
-		g.Go(func() error { return a.enforcer.Run(ctx) })
+		stage("enforcer", a.enforcer.Run)
 	}
 	if a.dispatcher != nil {
-		g.Go(func() error { return a.dispatcher.Run(ctx) })
+		stage("sinks", a.dispatcher.Run)
 	}
 	if a.has(RoleStore) {
-		g.Go(func() error { return a.runStore(ctx) })
+		stage("store", a.runStore)
 	} else {
 		close(a.up)
 	}
 	return g.Wait()
+}
+
+// contain runs a stage. Beside a gateway a stage that fails for good must not take the gateway down: it is logged, /readyz
+// names it, everything else goes on, and its error is returned when the process is stopped.
+func (a *App) contain(ctx context.Context, name string, fn func(context.Context) error) error {
+	err := fn(ctx)
+	if err == nil || !a.has(RoleGateway) {
+		return err
+	}
+	a.log.Error("a stage failed for good; the gateway serves on without it, restart warder when the cause is removed", "stage", name, "error", err)
+	a.admin.Check(name, func(context.Context) error { return err })
+	<-ctx.Done()
+	return err
 }
 
 // awaitBus returns when the topics exist.

@@ -112,6 +112,12 @@ func (d *Decision) Applies(now time.Time) bool {
 	return d.State == Active && now.Before(d.Expires)
 }
 
+// Replaces tells whether d, which comes after old in the order of the topic, takes its place. Everything does, except that the
+// expiry of another decision than the one in force says nothing about that one: several enforcers end decisions. old may be nil.
+func (d *Decision) Replaces(old *Decision, now time.Time) bool {
+	return old == nil || d.State != Expired || d.ID == old.ID || !old.Applies(now)
+}
+
 // Validate tells what makes a decision unusable: it must name an entity, be of a known kind and expire.
 func (d *Decision) Validate() error {
 	switch {

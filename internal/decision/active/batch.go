@@ -85,7 +85,7 @@ func successor(had, d *decision.Decision, now time.Time) *decision.Decision {
 	switch {
 	case d.Applies(now):
 		return d
-	case d.State == decision.Expired && had != nil && had.ID != d.ID && had.Applies(now):
+	case !d.Replaces(had, now):
 		return had
 	}
 	return nil
