@@ -87,6 +87,9 @@ func (e *Enforcer) Run(ctx context.Context) error {
 		})
 	}
 	afterwards(func() error {
+		if err := e.throwSwitch(gctx); err != nil {
+			return err
+		}
 		return e.bus.Consume(gctx, Group, bus.TopicAlerts, func(context.Context, int) (bus.Partition, int64, error) {
 			return &partition{e}, bus.Committed, nil
 		})
@@ -116,6 +119,32 @@ func (e *Enforcer) learn(recs []bus.Record) (inForce []*decision.Decision) {
 		}
 	}
 	return inForce
+}
+
+// throwSwitch brings the decisions in force in line with the configuration: what was only observed while enforcement was off
+// is enforced from now on, and the other way round.
+func (e *Enforcer) throwSwitch(ctx context.Context) error {
+	return e.inTurn(ctx, func() error {
+		changed := e.ledger.switched(e.now(), e.policy.mode)
+		if len(changed) == 0 {
+			return nil
+		}
+		out := make([]bus.Record, len(changed))
+		for i, d := range changed {
+			var err error
+			if out[i], err = record(d); err != nil {
+				return err
+			}
+		}
+		if err := e.bus.Produce(ctx, out...); err != nil {
+			return err
+		}
+		for _, d := range changed {
+			e.ledger.put(d, e.now())
+		}
+		e.log.Warn("enforcement was switched; the decisions in force follow", "enforce", e.cfg.Enforce, "decisions", len(changed))
+		return nil
+	})
 }
 
 // tellAgain writes decisions that the topic forgot although they are in force.

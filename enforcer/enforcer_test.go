@@ -281,6 +281,33 @@ func TestLearnsFromTheTopic(t *testing.T) {
 	}
 }
 
+// Who was only observed is refused once enforcement is switched on, and the other way round; a shadow rule's decision never is.
+func TestSwitch(t *testing.T) {
+	observer, l, _ := newTest(t, func(c *Config) { c.Enforce = false })
+	handle(t, observer, attack("203.0.113.1", noon, nil), attack("203.0.113.2", noon, func(a *alert.Alert) { a.Mode = alert.Shadow }))
+	modes := func(l *log) map[string]decision.Mode {
+		out := map[string]decision.Mode{}
+		for _, d := range l.decisions(t) {
+			out[d.Value] = d.Mode
+		}
+		return out
+	}
+	for _, c := range []struct {
+		enforce bool
+		want    decision.Mode
+	}{{true, decision.Enforce}, {true, decision.Enforce}, {false, decision.Observe}} {
+		e, next, _ := newTest(t, func(cfg *Config) { cfg.Enforce = c.enforce })
+		e.learn(l.recs)
+		if err := e.throwSwitch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.recs = append(l.recs, next.recs...)
+		if diff := cmp.Diff(map[string]decision.Mode{"203.0.113.1": c.want, "203.0.113.2": decision.Observe}, modes(l)); diff != "" {
+			t.Errorf("enforce %v: %s", c.enforce, diff)
+		}
+	}
+}
+
 func TestUndecodableAlert(t *testing.T) {
 	e, l, _ := newTest(t, nil)
 	if err := (&partition{e}).Handle(t.Context(), []bus.Record{{Value: []byte("nonsense")}}); err != nil || l.dead != 1 {

@@ -139,6 +139,21 @@ func (l *ledger) due(now time.Time, keep time.Duration) (expired []*decision.Dec
 	return expired, forget
 }
 
+// switched returns, changed, the decisions in force whose mode is not what mode says.
+func (l *ledger) switched(now time.Time, mode func(wanted decision.Mode) decision.Mode) []*decision.Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []*decision.Decision
+	for _, d := range l.byKey {
+		if m := mode(d.Wanted); d.Applies(now) && d.Wanted != "" && d.Mode != m {
+			c := *d
+			c.Mode = m
+			out = append(out, &c)
+		}
+	}
+	return out
+}
+
 // active counts the decisions in force.
 func (l *ledger) active(now time.Time) int {
 	l.mu.Lock()

@@ -66,7 +66,8 @@ func (p *policy) decide(a *alert.Alert, r alert.Response, now time.Time) (*decis
 		Action:  decision.Action(r.Action),
 		Scope:   decision.Scope(r.Scope),
 		Value:   value,
-		Mode:    p.mode(a, value),
+		Mode:    p.mode(wanted(a, value)),
+		Wanted:  wanted(a, value),
 		State:   decision.Active,
 		Creator: "rule:" + a.Rule,
 		Reason:  decision.Reason{Alert: a.ID, Rule: a.Rule, RuleVersion: a.RuleVersion, Title: a.Title, EventTime: a.Time},
@@ -94,16 +95,21 @@ func hold(d *decision.Decision, guardrail, note string) {
 	d.State, d.Guardrail, d.Note = decision.Proposed, guardrail, note
 }
 
-// mode is how gateways treat the decision: a shadow rule observes, a canary rule enforces for a stable share of entities,
-// and nothing is enforced while the configuration says so.
-func (p *policy) mode(a *alert.Alert, value string) decision.Mode {
-	switch {
-	case !p.cfg.Enforce, a.Mode == alert.Shadow:
-		return decision.Observe
-	case a.Mode == alert.Canary && !inCanary(a.Rule, value, a.Canary):
+// wanted is how the rule wants gateways to treat the decision: a shadow rule observes, a canary rule enforces for a stable
+// share of entities.
+func wanted(a *alert.Alert, value string) decision.Mode {
+	if a.Mode == alert.Shadow || a.Mode == alert.Canary && !inCanary(a.Rule, value, a.Canary) {
 		return decision.Observe
 	}
 	return decision.Enforce
+}
+
+// mode is how gateways are to treat a decision: nothing is enforced while the configuration says so.
+func (p *policy) mode(wanted decision.Mode) decision.Mode {
+	if !p.cfg.Enforce {
+		return decision.Observe
+	}
+	return wanted
 }
 
 // inCanary tells whether the entity is among the first percent of a hundred stable buckets of the rule.

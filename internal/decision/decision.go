@@ -62,13 +62,15 @@ const (
 
 // Decision is one decision. It is immutable; a change is a new record with the same ID and key.
 type Decision struct {
-	Version int       `json:"v"`
-	ID      string    `json:"id"` // see [NewID]
-	Action  Action    `json:"action"`
-	Scope   Scope     `json:"scope"`
-	Value   string    `json:"value"`
-	Rate    *Rate     `json:"rate,omitempty"` // for Limit
-	Mode    Mode      `json:"mode"`
+	Version int    `json:"v"`
+	ID      string `json:"id"` // see [NewID]
+	Action  Action `json:"action"`
+	Scope   Scope  `json:"scope"`
+	Value   string `json:"value"`
+	Rate    *Rate  `json:"rate,omitempty"` // for Limit
+	Mode    Mode   `json:"mode"`
+	// Wanted is the mode that the rule asks for. Mode is Observe instead while the enforcer's switch is off.
+	Wanted  Mode      `json:"wanted,omitempty"`
 	State   State     `json:"state"`
 	Creator string    `json:"creator"` // "rule:<id>", "person:<name>"
 	Reason  Reason    `json:"reason"`
