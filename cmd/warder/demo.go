@@ -40,19 +40,23 @@ const (
 func newDemo(s streams) *cobra.Command {
 	duration, asJSON, verbose := 30*time.Second, false, false
 	c := &cobra.Command{Use: "demo", GroupID: "run", Short: "Attack a sample API and watch Warder stop it",
-		Long: `Starts everything on loopback, with nothing left behind: a sample shop, the gateway in front of it, ordinary customers, a handful of
-attackers, and receivers for mail, Slack and webhooks. Prints what happens, and a summary at the end.
+		Long: `Starts everything on loopback, with nothing left behind: a sample shop, the
+gateway in front of it, ordinary customers, a handful of attackers, and
+receivers for mail, Slack and webhooks. Prints what happens, and a summary at
+the end.
 
-Exits with 1 when the loop did not close: an attacker was not refused, a customer was, an event is missing in the store, or an
-alert did not arrive exactly once at each receiver.`,
-		Args: cobra.NoArgs,
+Exits with 1 when the loop did not close: an attacker was not refused, a
+customer was, an event is missing in the store, or an alert did not arrive
+exactly once at each receiver.`,
+		Example: "  warder demo\n  warder demo --json --duration 30s",
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if duration < minDuration {
 				return usageError{fmt.Errorf("--duration %s is too short for the attackers to appear; give at least %s", duration, minDuration)}
 			}
 			return runDemo(c.Context(), s, duration, asJSON, verbose)
 		}}
-	c.Flags().DurationVar(&duration, "duration", duration, "how long the traffic lasts")
+	c.Flags().DurationVar(&duration, "duration", duration, "how `long` the traffic lasts")
 	c.Flags().BoolVar(&asJSON, "json", false, "print only the summary, as one JSON object")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print the log")
 	return c
@@ -148,6 +152,9 @@ func runDemo(ctx context.Context, s streams, duration time.Duration, asJSON, ver
 	if err = errors.Join(err, a.Close()); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return errInterrupted // a summary of half a demo would say that the loop did not close
+	}
 	if asJSON {
 		if err := json.NewEncoder(s.out).Encode(summary); err != nil {
 			return err
@@ -208,7 +215,7 @@ func play(ctx context.Context, a *app.App, sc *scenery, tl *console.Timeline, du
 	})
 	err := g.Wait()
 	if err == nil && summary.Delivered == nil {
-		err = errors.New("interrupted before the end")
+		err = errInterrupted
 	}
 	return summary, err
 }

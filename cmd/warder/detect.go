@@ -2,28 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/warder/warder/collector"
 	"github.com/warder/warder/collector/accesslog"
 	"github.com/warder/warder/detector/offline"
-	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/app"
-	"github.com/warder/warder/internal/console"
 	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/rules"
 )
 
 type detectFlags struct {
@@ -35,58 +28,114 @@ type detectFlags struct {
 	workers        int
 }
 
+// What --output and --progress take.
+const (
+	auto      = "auto"
+	asJSON    = "json"
+	asTable   = "table"
+	always    = "always"
+	never     = "never"
+	maxWorker = 1024
+)
+
 func newDetect(s streams) *cobra.Command {
 	var f detectFlags
 	c := &cobra.Command{Use: "detect FILE...", GroupID: "run", Short: "Find abuse in log files, no server needed",
-		Long: `Reads access logs (plain, gzip or zstd; "-" is standard input) and prints what the rules find: JSON lines, or a table on a terminal. The
-same input gives the same alerts, byte for byte, on any number of cores.
+		Long: `Reads access logs (plain, gzip or zstd; "-" is standard input) and prints what
+the rules find: JSON lines, or a table on a terminal. The same input gives the
+same alerts, byte for byte, on any number of cores.
 
-Formats: ` + strings.Join(accesslog.Formats(), ", ") + `. Without --format the first lines of each file tell.
+Formats:
+` + wrap(formats(), 76) + `
+Without --format the first lines of each file tell; auto looks at each line by
+itself, for files of mixed formats.
 
-Exits with 0 whether or not there are alerts; with 1 when a file could not be read to its end.`,
+A narrow terminal shows fewer columns; --output json has everything.
+
+Exits with 0 whether or not there are alerts, with 1 when a file could not be
+read to its end, or none of its lines is an access record.`,
 		Example: `  warder detect access.log
   warder detect --summary --format combined /var/log/nginx/access.log*
   zcat old.gz | warder detect --rules my-rules -`,
-		Args: cobra.MinimumNArgs(1),
+		Args: someArgs("at least one log file, or - for standard input"),
 		RunE: func(c *cobra.Command, files []string) error { return f.run(c.Context(), s, files) }}
-	c.Flags().StringVarP(&f.format, "format", "f", "", "log `format`; found out when not given")
-	c.Flags().StringArrayVarP(&f.rules, "rules", "r", nil, "`file or folder` with rules to use besides the shipped packs; may be given again")
+	c.Flags().StringVarP(&f.format, "format", "f", "", "log `format`; told from the first lines when not given")
+	c.Flags().StringArrayVarP(&f.rules, "rules", "r", nil, "`path` of a rule file or a folder of them, besides the shipped packs; may be given again")
 	c.Flags().BoolVar(&f.noPacks, "no-packs", false, "leave the shipped packs out")
 	c.Flags().BoolVar(&f.summary, "summary", false, "end with lines read, refused, seconds, lines a second and alerts per rule")
-	c.Flags().StringVarP(&f.output, "output", "o", "auto", "auto, json or table")
-	c.Flags().StringVar(&f.progress, "progress", "auto", "auto, always or never: show how far it is, on standard error")
-	c.Flags().IntVar(&f.workers, "workers", 0, "goroutines that parse and match (default one for each core)")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(accesslog.Formats(), cobra.ShellCompDirectiveNoFileComp))
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"auto", "json", "table"}, cobra.ShellCompDirectiveNoFileComp))
+	c.Flags().StringVarP(&f.output, "output", "o", auto, "`kind` of output: auto, json or table")
+	c.Flags().StringVar(&f.progress, "progress", auto, "`when` to show on standard error how far it is: auto, always or never")
+	c.Flags().IntVar(&f.workers, "workers", 0, "`number` of goroutines that parse and match (default one for each core)")
+	for name, values := range map[string][]string{"format": formats(), "output": {auto, asJSON, asTable}, "progress": {auto, always, never}} {
+		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	}
 	return c
 }
 
+// formats lists the names of the log formats.
+func formats() []string {
+	return slices.Sorted(slices.Values(accesslog.Formats()))
+}
+
+// wrap writes words into indented lines of a width.
+func wrap(words []string, width int) string {
+	var b strings.Builder
+	n := width
+	for i, w := range words {
+		if i < len(words)-1 {
+			w += ","
+		}
+		if n += 1 + len(w); n > width {
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteByte(' ')
+			n = 2 + len(w)
+		}
+		b.WriteString(" " + w)
+	}
+	return b.String()
+}
+
+// check finds what is wrong with the command line before anything is read.
 func (f *detectFlags) check(files []string) error {
 	switch {
-	case f.format != "" && !slices.Contains(accesslog.Formats(), f.format):
-		return fmt.Errorf("--format %q is unknown; choose one of %s", f.format, strings.Join(accesslog.Formats(), ", "))
-	case !slices.Contains([]string{"auto", "json", "table"}, f.output):
-		return fmt.Errorf("--output %q is unknown; choose auto, json or table", f.output)
-	case !slices.Contains([]string{"auto", "always", "never"}, f.progress):
-		return fmt.Errorf("--progress %q is unknown; choose auto, always or never", f.progress)
+	case f.format != "" && !slices.Contains(formats(), f.format):
+		return fmt.Errorf("--format %.80q is unknown; choose one of %s, or leave it out", f.format, strings.Join(formats(), ", "))
+	case !slices.Contains([]string{auto, asJSON, asTable}, f.output):
+		return fmt.Errorf("--output %.80q is unknown; choose auto, json or table", f.output)
+	case !slices.Contains([]string{auto, always, never}, f.progress):
+		return fmt.Errorf("--progress %.80q is unknown; choose auto, always or never", f.progress)
 	case f.noPacks && len(f.rules) == 0:
 		return errors.New("--no-packs leaves no rule; name your own with --rules")
-	case f.workers < 0 || f.workers > 1024:
-		return fmt.Errorf("--workers %d is not between 0 and 1024", f.workers)
+	case f.workers < 0 || f.workers > maxWorker:
+		return fmt.Errorf("--workers %d is not between 0 and %d", f.workers, maxWorker)
 	}
-	for _, name := range files {
+	for i, name := range files {
+		if slices.Contains(files[:i], name) {
+			return fmt.Errorf("%s is named twice; its lines would count twice", name)
+		}
 		if name == "-" {
 			continue
 		}
 		st, err := os.Stat(name)
 		if err != nil {
-			return err
+			return pathError(err)
 		}
 		if st.IsDir() {
-			return fmt.Errorf("%s is a folder; name its files", name)
+			return fmt.Errorf("%s is a folder; name the log files in it", name)
 		}
 	}
 	return nil
+}
+
+// pathError leaves the name of the system call out.
+func pathError(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return fmt.Errorf("%s: %w", p.Path, p.Err)
+	}
+	return err
 }
 
 func (f *detectFlags) run(ctx context.Context, s streams, files []string) error {
@@ -94,6 +143,9 @@ func (f *detectFlags) run(ctx context.Context, s streams, files []string) error 
 		return usageError{err}
 	}
 	set, err := app.LoadRules(app.Rules{Packs: !f.noPacks, Paths: f.rules})
+	if err == nil {
+		err = notEmpty(set, f.rules)
+	}
 	if err != nil {
 		return usageError{err}
 	}
@@ -103,19 +155,29 @@ func (f *detectFlags) run(ctx context.Context, s streams, files []string) error 
 	}
 	out := f.alertWriter(s)
 	bar := f.bar(s)
-	sum, err := offline.Run(ctx, offline.Options{Inputs: files, Stdin: s.in, Set: set, Workers: f.workers, Progress: bar.set, Out: out.write,
-		Format: func(input string, sample [][]byte) (func() (offline.Parse, error), error) {
-			return f.parser(input, sample, norm)
-		}})
+	sum, err := offline.Run(ctx, offline.Options{Inputs: files, Stdin: newInterruptible(ctx, s.in), Set: set, Workers: f.workers, Progress: bar.set, Out: out.write,
+		Format: func(_ string, sample [][]byte) (func() (offline.Parse, error), error) { return f.parser(sample, norm) }})
 	bar.finish()
-	if err := errors.Join(err, out.close()); err != nil {
-		return err
+	if ctx.Err() == nil || out.alerts > 0 {
+		err = errors.Join(err, out.close())
+	}
+	if sum.Refused > 0 && !f.summary {
+		first := sum.Samples[0]
+		fmt.Fprintf(s.err, "warder: %d of %d lines are no access records and were left out, the first at %s: %s\n", sum.Refused, sum.Lines, first.Place, first.Why)
 	}
 	if f.summary {
-		return writeSummary(s, out.table, sum)
+		err = errors.Join(err, out.summary(sum))
 	}
-	if sum.Refused > 0 {
-		fmt.Fprintf(s.err, "warder: %d of %d lines were not access records; --summary shows some of them\n", sum.Refused, sum.Lines)
+	if sum.Refused > 0 && sum.Detector.Events == 0 && err == nil {
+		return errors.New("not one line is an access record; name another --format")
+	}
+	return err
+}
+
+// notEmpty refuses a set without rules, which finds nothing and looks like good news.
+func notEmpty(set *rules.Set, paths []string) error {
+	if len(set.Rules()) == 0 {
+		return fmt.Errorf("there is no rule in %s; rules are in files *.yaml", strings.Join(paths, ", "))
 	}
 	return nil
 }
@@ -128,12 +190,12 @@ func normaliser() (*collector.Normaliser, error) {
 }
 
 // parser chooses the format of one input.
-func (f *detectFlags) parser(input string, sample [][]byte, norm *collector.Normaliser) (func() (offline.Parse, error), error) {
+func (f *detectFlags) parser(sample [][]byte, norm *collector.Normaliser) (func() (offline.Parse, error), error) {
 	format := f.format
 	if format == "" {
 		var err error
 		if format, err = accesslog.Detect(sample); err != nil {
-			return nil, fmt.Errorf("%s: %w; name one with --format", input, err)
+			return nil, errors.New("this is in no access-log format that Warder can tell; name one with --format")
 		}
 	}
 	return func() (offline.Parse, error) {
@@ -149,109 +211,4 @@ func (f *detectFlags) parser(input string, sample [][]byte, norm *collector.Norm
 			return nil
 		}, nil
 	}, nil
-}
-
-// alertWriter prints alerts as they come, or as a table at the end.
-type alertWriter struct {
-	w     io.Writer
-	table table.Writer // nil for JSON lines
-	p     console.Palette
-	rows  int
-}
-
-func (f *detectFlags) alertWriter(s streams) *alertWriter {
-	tty := console.IsTerminal(s.out)
-	o := &alertWriter{w: s.out, p: console.NewPalette(tty)}
-	if f.output == "table" || f.output == "auto" && tty {
-		o.table = table.NewWriter()
-		o.table.SetStyle(table.StyleLight)
-		o.table.AppendHeader(table.Row{"time", "severity", "rule", "who", "values", "example"})
-	}
-	return o
-}
-
-func (o *alertWriter) write(a *alert.Alert) error {
-	if o.table == nil {
-		b, err := a.Encode()
-		if err != nil {
-			return err
-		}
-		_, err = o.w.Write(append(b, '\n'))
-		return err
-	}
-	o.rows++
-	o.table.AppendRow(table.Row{a.Time.Format("2006-01-02 15:04:05"), strings.TrimSpace(o.p.Severity(a.Severity)), a.Rule, console.Entity(a.Group),
-		console.Numbers(a.Values), example(a)})
-	return nil
-}
-
-// example shows the request that tripped the rule.
-func example(a *alert.Alert) string {
-	if a.Sample == nil {
-		return ""
-	}
-	target := a.Sample.Path
-	if a.Sample.Query != "" {
-		target += "?" + a.Sample.Query
-	}
-	return console.Clean(fmt.Sprintf("%s %s %d", a.Sample.Method, target, a.Sample.Code), 60)
-}
-
-func (o *alertWriter) close() error {
-	if o.table == nil {
-		return nil
-	}
-	text := "no alerts"
-	if o.rows > 0 {
-		text = o.table.Render()
-	}
-	_, err := fmt.Fprintln(o.w, text)
-	return err
-}
-
-// progress shows how far the reading is.
-type progress struct{ bar *progressbar.ProgressBar }
-
-func (f *detectFlags) bar(s streams) *progress {
-	if f.progress == "never" || f.progress == "auto" && !console.IsTerminal(s.err) {
-		return &progress{}
-	}
-	return &progress{bar: progressbar.NewOptions64(-1, progressbar.OptionSetWriter(s.err), progressbar.OptionShowBytes(true),
-		progressbar.OptionSetDescription("reading"), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetPredictTime(true))}
-}
-
-func (p *progress) set(done, total int64) {
-	if p.bar == nil {
-		return
-	}
-	if total >= 0 && p.bar.GetMax64() != total {
-		p.bar.ChangeMax64(total)
-	}
-	_ = p.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
-}
-
-func (p *progress) finish() {
-	if p.bar != nil {
-		_ = p.bar.Finish()
-	}
-}
-
-// writeSummary ends the output: one JSON object after JSON lines, a table after a table.
-func writeSummary(s streams, tbl table.Writer, sum offline.Summary) error {
-	if tbl == nil {
-		return json.NewEncoder(s.out).Encode(map[string]any{"summary": sum})
-	}
-	row := func(name string, v any) { fmt.Fprintf(s.out, "  %-16s %v\n", name, v) }
-	row("lines read", sum.Lines)
-	row("lines refused", sum.Refused)
-	row("seconds", fmt.Sprintf("%.3f", sum.Seconds))
-	row("lines a second", fmt.Sprintf("%.0f", sum.LinesPerSecond))
-	for _, id := range slices.Sorted(maps.Keys(sum.Alerts)) {
-		row(id, sum.Alerts[id])
-	}
-	for _, l := range sum.Samples {
-		fmt.Fprintf(s.out, "  refused %s: %s: %s\n", console.Clean(l.Place, 200), l.Why, l.Text)
-	}
-	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/warder/warder/internal/engine"
 )
 
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsWarder) != "" {
 		os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"warder": main})
 }
 
 func listen(t *testing.T) net.Listener {

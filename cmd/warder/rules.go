@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
 	"github.com/warder/warder/detector"
@@ -24,9 +23,12 @@ func newRules(s streams) *cobra.Command {
 	return c
 }
 
-// load reads the rules at the paths, or the shipped packs.
+// loadRules reads the rules at the paths, or the shipped packs.
 func loadRules(paths []string) (*rules.Set, error) {
 	set, err := rules.Load(app.RuleFiles{}, app.RulePaths(len(paths) == 0, paths)...)
+	if err == nil {
+		err = notEmpty(set, paths)
+	}
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -35,37 +37,42 @@ func loadRules(paths []string) (*rules.Set, error) {
 
 func newRulesList(s streams) *cobra.Command {
 	var asJSON bool
-	c := &cobra.Command{Use: "list [PATH...]", Short: "List the rules", RunE: func(_ *cobra.Command, paths []string) error {
-		set, err := loadRules(paths)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return listJSON(s.out, set)
-		}
-		t := table.NewWriter()
-		t.SetOutputMirror(s.out)
-		t.SetStyle(table.StyleLight)
-		t.AppendHeader(table.Row{"rule", "severity", "mode", "window", "group by", "title"})
-		for _, r := range set.Rules() {
-			window := "single event"
-			if r.Window.Type != "" {
-				window = r.Window.Type + " " + r.Window.Size.String()
+	c := &cobra.Command{Use: "list [PATH...]", Short: "List the rules",
+		Long: `Lists the rules in files and folders, or the shipped packs. A narrow terminal
+shows fewer columns; --json has everything.`,
+		Example: "  warder rules list\n  warder rules list my-rules",
+		RunE: func(_ *cobra.Command, paths []string) error {
+			set, err := loadRules(paths)
+			if err != nil {
+				return err
 			}
-			t.AppendRow(table.Row{r.ID, r.Severity, r.Mode, window, strings.Join(r.GroupBy, ", "), console.Clean(r.Title, 80)})
-		}
-		t.Render()
-		return nil
-	}}
+			if asJSON {
+				return listJSON(s.out, set)
+			}
+			return listTable(s.out, set)
+		}}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
 	return c
+}
+
+func listTable(w io.Writer, set *rules.Set) error {
+	p := console.NewPalette(console.WantsColour(w))
+	t := console.NewTable("rule", "severity", "title", "group by", "window", "mode")
+	for _, r := range set.Rules() {
+		window := "single event"
+		if r.Window.Type != rules.None {
+			window = fmt.Sprintf("%s %s", r.Window.Type, console.Duration(r.Window.Size))
+		}
+		t.Row(r.ID, p.Severity(r.Severity), console.Clean(r.Title, 80), strings.Join(r.GroupBy, ", "), window, string(r.Mode))
+	}
+	return t.Write(w, p, console.Width(w))
 }
 
 func listJSON(w io.Writer, set *rules.Set) error {
 	enc := json.NewEncoder(w)
 	for _, r := range set.Rules() {
 		if err := enc.Encode(map[string]any{"id": r.ID, "version": r.Version, "title": r.Title, "severity": r.Severity, "mode": r.Mode,
-			"tags": r.Tags, "group_by": r.GroupBy, "file": r.File, "line": r.Line}); err != nil {
+			"tags": append([]string{}, r.Tags...), "group_by": append([]string{}, r.GroupBy...), "file": r.File, "line": r.Line}); err != nil {
 			return err
 		}
 	}
@@ -75,7 +82,9 @@ func listJSON(w io.Writer, set *rules.Set) error {
 func newRulesTest(s streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{Use: "test [PATH...]", Short: "Run the tests that the rules carry",
-		Long: "Runs each rule's own tests. Exits with 1 when one fails.",
+		Long: `Runs the tests that the rules in files and folders carry, or those of the
+shipped packs. Exits with 1 when one fails, with 2 when a rule is wrong.`,
+		Example: "  warder rules test my-rules",
 		RunE: func(_ *cobra.Command, paths []string) error {
 			set, err := loadRules(paths)
 			if err != nil {
@@ -100,7 +109,7 @@ func runAlone(set *rules.Set, r *rules.Rule, events []*event.Event) []*alert.Ale
 }
 
 func reportTests(s streams, results []rules.TestResult, asJSON bool) error {
-	p := console.NewPalette(console.IsTerminal(s.out))
+	p := console.NewPalette(console.WantsColour(s.out))
 	enc := json.NewEncoder(s.out)
 	failed := 0
 	for i := range results {
@@ -110,7 +119,8 @@ func reportTests(s streams, results []rules.TestResult, asJSON bool) error {
 		}
 		switch {
 		case asJSON:
-			if err := enc.Encode(map[string]any{"rule": r.Rule.ID, "test": r.Test, "passed": r.Passed(), "message": r.String()}); err != nil {
+			l := map[string]any{"rule": r.Rule.ID, "test": r.Test, "passed": r.Passed(), "message": r.String(), "file": r.Rule.File, "line": r.Line}
+			if err := enc.Encode(l); err != nil {
 				return err
 			}
 		case r.Passed():
@@ -119,7 +129,11 @@ func reportTests(s streams, results []rules.TestResult, asJSON bool) error {
 			fmt.Fprintf(s.out, "%s  %s: %s\n      %s:%d: %s\n", p.Red("FAIL"), r.Rule.ID, console.Clean(r.Test, 100), r.Rule.File, r.Line, r)
 		}
 	}
-	if !asJSON {
+	switch {
+	case asJSON:
+	case len(results) == 0:
+		fmt.Fprintln(s.out, "none of these rules carries a test")
+	default:
 		fmt.Fprintf(s.out, "%d passed, %d failed\n", len(results)-failed, failed)
 	}
 	if failed > 0 {
@@ -129,8 +143,11 @@ func reportTests(s streams, results []rules.TestResult, asJSON bool) error {
 }
 
 func newRulesLint(s streams) *cobra.Command {
-	return &cobra.Command{Use: "lint [PATH...]", Short: "Review the rules: errors, missing tests, filters that are too broad",
-		Long: "Exits with 1 when there is a finding.",
+	return &cobra.Command{Use: "lint [PATH...]", Short: "Review the rules: errors, missing tests, too broad filters",
+		Long: `Reviews the rules in files and folders, or the shipped packs: what is wrong,
+with file, line and column, and what is allowed and still unwise. Exits with 1
+when there is a finding.`,
+		Example: "  warder rules lint my-rules",
 		RunE: func(_ *cobra.Command, paths []string) error {
 			findings := rules.Lint(app.RuleFiles{}, app.RulePaths(len(paths) == 0, paths)...)
 			for _, f := range findings {

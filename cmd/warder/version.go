@@ -12,7 +12,7 @@ import (
 var version string
 
 func newVersion(s streams) *cobra.Command {
-	return &cobra.Command{Use: "version", GroupID: "work", Short: "Print the version", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "version", GroupID: "work", Short: "Print the version", Long: "Prints the version, and what it was built with.", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			fmt.Fprintf(s.out, "warder %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
