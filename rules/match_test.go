@@ -1,13 +1,9 @@
 package rules_test
 
 import (
-	"bufio"
 	"net/netip"
-	"os"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -102,7 +98,7 @@ func TestMatchConcurrently(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := logEvents(t)[:200]
+	events := traffic(200)
 	want := 0
 	for _, e := range events {
 		want += len(set.Match(e, nil))
@@ -122,45 +118,13 @@ func TestMatchConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// logEvents reads a piece of a public access log in combined format.
-func logEvents(t testing.TB) []*event.Event {
-	t.Helper()
-	f, err := os.Open("testdata/access.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var events []*event.Event
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		part := strings.Split(sc.Text(), `"`)
-		if len(part) < 6 {
-			continue
-		}
-		request := strings.Fields(part[1])
-		e := &event.Event{Time: time.Unix(int64(len(events)), 0).UTC()}
-		e.Source.Address = netip.MustParseAddr(strings.Fields(part[0])[0])
-		e.Request.Method = request[0]
-		e.Request.Path, e.Request.Query, _ = strings.Cut(request[1], "?")
-		e.Request.Referer, e.Request.UserAgent = part[3], part[5]
-		e.Response.Code = 200
-		if strings.HasPrefix(part[2], " 404") {
-			e.Response.Code = 404
-		}
-		events = append(events, e)
-	}
-	if len(events) < 400 {
-		t.Fatalf("%d events", len(events))
-	}
-	return events
-}
-
-// BenchmarkMatch matches real log lines with all shipped rules, and with those that look at one event.
-func BenchmarkMatch(b *testing.B) {
+// BenchmarkMatchPacks matches ordinary traffic with all shipped rules, and with those that look at one event.
+func BenchmarkMatchPacks(b *testing.B) {
 	set, err := rules.Load(rules.Packs())
 	if err != nil {
 		b.Fatal(err)
 	}
-	events := logEvents(b)
+	events := traffic(2000)
 	for name, s := range map[string]*rules.Set{
 		"all":    set,
 		"single": set.Only(func(r *rules.Rule) bool { return r.Window.Type == rules.None }),
