@@ -19,12 +19,6 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// load loads one file.
-func load(t *testing.T, text string) (*rules.Set, error) {
-	t.Helper()
-	return rules.Load(fstest.MapFS{"r.yaml": {Data: []byte(text)}})
-}
-
 // mustLoad loads one file that is in order.
 func mustLoad(t testing.TB, text string) *rules.Set {
 	t.Helper()

@@ -169,7 +169,7 @@ func (x *exchange) end(ctx context.Context) {
 		x.done()
 		x.res.renewDeadline()
 		return
-	case p == http.ErrAbortHandler: //nolint:errorlint // the sentinel that net/http compares with
+	case p == http.ErrAbortHandler:
 		x.aborted(ctx)
 	default:
 		x.g.met.panics.Inc()

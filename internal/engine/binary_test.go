@@ -56,7 +56,7 @@ func maybeServeFake() {
 func fakeBinary(t *testing.T, script string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "clickhouse")
-	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return file

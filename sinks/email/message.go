@@ -20,7 +20,7 @@ import (
 )
 
 //go:embed alert.html.tmpl alert.txt.tmpl
-var templates embed.FS //nolint:gochecknoglobals // go:embed needs a package variable; nothing writes it
+var templates embed.FS
 
 // page is what the templates show. Everything in it is bounded and printable already; html/template escapes it.
 type page struct {

@@ -62,3 +62,10 @@ func exceptionStatus(code string) int {
 	}
 	return http.StatusInternalServerError
 }
+
+// exception returns an error in the form in which ClickHouse reports its own; clients read code and name from it. The codes are
+// those of ClickHouse's ErrorCodes.cpp.
+func exception(code int, name, text string) error {
+	//lint:ignore ST1005 ClickHouse's form
+	return fmt.Errorf("Code: %d. DB::Exception: %s (%s)", code, text, name)
+}

@@ -19,7 +19,7 @@ import (
 )
 
 // errTooLarge answers a request whose body is above the limit.
-var errTooLarge = errors.New("Code: 307. DB::Exception: The request's body is larger than the embedded engine takes. (TOO_MANY_BYTES)") //nolint:staticcheck // ClickHouse's form
+var errTooLarge = exception(307, "TOO_MANY_BYTES", "The request's body is larger than the embedded engine takes.")
 
 // input is a request's statement and the data that came beside it.
 type input struct {

@@ -94,7 +94,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("X-ClickHouse-Query-Id", id)
 	if user, ok := s.authenticate(r); !ok {
-		s.fail(w, fmt.Errorf("Code: 516. DB::Exception: %.64q: Authentication failed: password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)", user)) //nolint:staticcheck // ClickHouse's form
+		s.fail(w, exception(516, "AUTHENTICATION_FAILED", fmt.Sprintf("%.64q: Authentication failed: password is incorrect, or there is no user with such name.", user)))
 		return
 	}
 	select {

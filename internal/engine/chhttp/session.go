@@ -1,7 +1,6 @@
 package chhttp
 
 import (
-	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ const (
 )
 
 // errSessions answers a client that opens one session too many.
-var errSessions = errors.New("Code: 202. DB::Exception: Too many sessions are open in the embedded engine. (TOO_MANY_SIMULTANEOUS_QUERIES)") //nolint:staticcheck // ClickHouse's form
+var errSessions = exception(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "Too many sessions are open in the embedded engine.")
 
 // sessions are the named sessions. Whoever finds one that was idle for too long closes it: there is no goroutine for that.
 type sessions struct {

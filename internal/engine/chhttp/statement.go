@@ -1,14 +1,13 @@
 package chhttp
 
 import (
-	"errors"
 	"strings"
 )
 
 // errFile answers a statement that would have the engine read or write a file by name. Table functions and engines that reach
 // outside are refused by the engine itself, by missing grants; these two clauses are the client's part in ClickHouse, and
 // the embedded engine carries them out without asking.
-var errFile = errors.New("Code: 497. DB::Exception: INTO OUTFILE and FROM INFILE are off in the embedded engine. (ACCESS_DENIED)") //nolint:staticcheck // ClickHouse's form
+var errFile = exception(497, "ACCESS_DENIED", "INTO OUTFILE and FROM INFILE are off in the embedded engine.")
 
 // statement is what must be known of an SQL text to run it as ClickHouse's HTTP interface would.
 type statement struct {

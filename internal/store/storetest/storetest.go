@@ -29,7 +29,7 @@ const Env = "WARDER_CLICKHOUSE"
 
 // shared is the test binary's engine. It is process-wide state, which a test binary may have: starting an engine for each test
 // would cost half a second each.
-var shared struct { //nolint:gochecknoglobals // see above
+var shared struct {
 	once sync.Once
 	dir  string
 	eng  *engine.Engine
