@@ -157,11 +157,14 @@ func (r *redactor) header(name, v string) string {
 // target redacts a path, or a URL, with its query. A path has a query too where a log's request line could not be taken apart.
 func (r *redactor) target(s string) string {
 	base, q, ok := strings.Cut(s, "?")
-	base = r.path(base)
-	if !ok {
-		return base
+	path, query := r.path(base), r.query(q)
+	switch {
+	case path == base && query == q: // the usual case, without a copy
+		return s
+	case !ok:
+		return path
 	}
-	return base + "?" + r.query(q)
+	return path + "?" + query
 }
 
 // path redacts the values of secret path parameters, as in "/cart;jsessionid=0123/items": they end at the next "/" or ";".

@@ -2,7 +2,7 @@ package detector
 
 // entity is one group of one rule: its window, and when it last alerted.
 type entity struct {
-	key        string
+	seat       *seat // what it is the group's entity in
 	prev, next *entity
 	list       *list
 	tap        *tapClock // who touched it last; its clock says when the entity is idle
@@ -16,12 +16,14 @@ type entity struct {
 	// alerted has the ends of the last two alerts, newest first; 0 for none.
 	alerted [2]int64
 	bytes   int
+	own     *ring // a window that is ready for use
+	home    *home
 }
 
 const costEntity = 140 // the struct and its place in the map, as measured by BenchmarkEntity
 
 func (n *entity) cost() int {
-	c := costEntity + len(n.key)
+	c := costEntity + len(n.seat.key)
 	if n.cur != nil {
 		c += n.cur.cost()
 	}

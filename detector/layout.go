@@ -63,7 +63,7 @@ type Arg struct {
 }
 
 // args converts what rules.Match returned.
-func (l *layout) args(dst []Arg, in []rules.Arg) []Arg {
+func (l *layout) args(dst []Arg, in []rules.Arg, h *hashes) []Arg {
 	for i, k := range l.kinds {
 		if i >= len(in) || !in[i].In {
 			dst = append(dst, Arg{})
@@ -74,7 +74,7 @@ func (l *layout) args(dst []Arg, in []rules.Arg) []Arg {
 		case kindSum:
 			a.Bits = math.Float64bits(in[i].Number)
 		case kindDistinct:
-			a.Bits = hashText(in[i].Text)
+			a.Bits = h.of(in[i].Text)
 		}
 		dst = append(dst, a)
 	}

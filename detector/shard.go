@@ -17,6 +17,8 @@ type Shard struct {
 	tables   []*table // by rule id
 	byRule   map[*rules.Rule]*table
 	byID     map[string]*table
+	groups   map[string]*grouping // by the rules' group_by
+	hashes   hashes
 	clocks   clocks
 	losses   losses
 	observed event.ID // the event whose time was taken last
@@ -58,7 +60,7 @@ type Stats struct {
 func NewShard(set *rules.Set, cfg Config) *Shard {
 	s := &Shard{
 		set: set, cfg: cfg, maxJump: int64(cfg.MaxJump),
-		byRule: map[*rules.Rule]*table{}, byID: map[string]*table{},
+		byRule: map[*rules.Rule]*table{}, byID: map[string]*table{}, groups: map[string]*grouping{},
 		clocks: clocks{taps: map[uint64]*tapClock{}, max: cfg.MaxTaps},
 	}
 	for _, r := range set.Rules() {
@@ -119,7 +121,7 @@ func (s *Shard) Apply(m *rules.Match, o *Origin, dst []*alert.Alert) []*alert.Al
 		return dst
 	}
 	s.group = boundGroup(s.group[:0], m.Group)
-	s.args = t.args(s.args[:0], m.Args)
+	s.args = t.args(s.args[:0], m.Args, &s.hashes)
 	if t.forward {
 		s.observeMatch(o)
 		s.stats.Forwarded++
@@ -194,7 +196,7 @@ func (s *Shard) judge(t *table, n *entity, group []string, o *Origin, dst []*ale
 func (s *Shard) single(t *table, tap *tapClock, group []string, o *Origin, dst []*alert.Alert) []*alert.Alert {
 	at := o.Time.UnixNano()
 	s.key = groupKey(s.key[:0], group)
-	if n := t.entities[string(s.key)]; n != nil && n.silent(at, t.suppress) {
+	if n := t.grouping.find(s.key, t.place); n != nil && n.silent(at, t.suppress) {
 		s.stats.Suppressed++
 		return dst
 	}
@@ -252,7 +254,7 @@ func (s *Shard) expireNext(limit int) {
 func (s *Shard) shrink(hand *entity) {
 	for s.entities > s.cfg.MaxEntities || s.bytes > int64(s.cfg.MaxBytes) {
 		t := slices.MaxFunc(s.tables, func(a, b *table) int { return int(a.bytes - b.bytes) })
-		for range max(1, len(t.entities)/64) {
+		for range max(1, t.len()/64) {
 			if !t.evict(hand) {
 				return
 			}

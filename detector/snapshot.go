@@ -106,7 +106,7 @@ func (t *table) snapshot(w *encoder) {
 	for _, l := range []*list{&t.active, &t.quiet} {
 		w.uint(uint64(l.len))
 		for n := l.back; n != nil; n = n.prev {
-			w.text(n.key)
+			w.text(n.seat.key)
 			w.fixed(n.tap.key)
 			w.int(n.touched)
 			w.int(n.alerted[0])
@@ -123,17 +123,18 @@ func (t *table) snapshot(w *encoder) {
 func (t *table) restore(r *decoder) {
 	for _, l := range []*list{&t.active, &t.quiet} {
 		for range r.count(14) {
-			n := &entity{key: r.text(), tap: t.shard.clocks.byKey(r.fixed()), touched: r.int()}
+			n, key := t.newEntity(), []byte(r.text())
+			n.tap, n.touched = t.shard.clocks.byKey(r.fixed()), r.int()
 			n.alerted = [2]int64{r.int(), r.int()}
-			n.cur, n.other = t.span(r), t.span(r)
+			n.cur, n.other = t.span(r, n), t.span(r, n)
 			if n.other != nil {
 				n.otherTap = t.shard.clocks.byKey(r.fixed())
 			}
-			if r.err != nil || t.entities[n.key] != nil || l == &t.active && n.cur == nil {
+			if r.err != nil || t.grouping.find(key, t.place) != nil || l == &t.active && n.cur == nil {
 				r.fail()
 				return
 			}
-			t.entities[n.key] = n
+			t.grouping.add(key, t.place, n)
 			l.pushFront(n)
 			t.shard.entities++
 			t.settle(n)
@@ -161,13 +162,13 @@ func (w *encoder) span(s span) {
 	}
 }
 
-func (t *table) span(r *decoder) span {
+func (t *table) span(r *decoder, n *entity) span {
 	switch r.uint() {
 	case formNone:
 		return nil
 	case formRing:
 		if t.rule.Window.Type == rules.Sliding {
-			s := newRing(t.layout, t.size)
+			s := t.newSpan(n).(*ring)
 			s.restore(r)
 			return s
 		}

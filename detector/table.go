@@ -15,10 +15,12 @@ type table struct {
 	size     int64
 	suppress int64 // the window's size when the rule says nothing
 
-	entities map[string]*entity
-	active   list // with a window
-	quiet    list // remembered only to suppress
+	grouping *grouping
+	place    int32 // in the grouping
+	active   list  // with a window
+	quiet    list  // remembered only to suppress
 	bytes    int64
+	spare    []*home // of entities that are gone
 }
 
 func newTable(s *Shard, r *rules.Rule) *table {
@@ -26,12 +28,15 @@ func newTable(s *Shard, r *rules.Rule) *table {
 	if suppress == 0 {
 		suppress = r.Window.Size
 	}
-	return &table{
+	t := &table{
 		layout: newLayout(r.Aggregates), rule: r, shard: s, size: int64(r.Window.Size), suppress: int64(suppress),
-		forward:  s.cfg.Forward != nil && !local(r),
-		entities: map[string]*entity{},
+		forward: s.cfg.Forward != nil && !local(r),
 	}
+	t.grouping, t.place = s.grouping(r.GroupBy)
+	return t
 }
+
+func (t *table) len() int { return t.active.len + t.quiet.len }
 
 // local tells whether all events of a group are in one partition of the events topic, which is keyed by client address. A rule
 // that keeps no state at all is local, too.
@@ -58,14 +63,14 @@ func groupKey(dst []byte, group []string) []byte {
 
 // touch returns the entity of the key, made when it is new, as the one used last.
 func (t *table) touch(key []byte, tap *tapClock) *entity {
-	n := t.entities[string(key)]
+	n := t.grouping.find(key, t.place)
 	if n == nil {
 		t.expire(2) // so that idle groups cannot become more as new ones come
-		if len(t.entities) >= t.shard.cfg.MaxRuleEntities {
+		if t.len() >= t.shard.cfg.MaxRuleEntities {
 			t.evict(nil)
 		}
-		n = &entity{key: string(key)}
-		t.entities[n.key] = n
+		n = t.newEntity()
+		t.grouping.add(key, t.place, n)
 		t.shard.entities++
 	}
 	n.last, n.tap, n.touched = n.tap, tap, tap.now
@@ -90,7 +95,7 @@ func (t *table) window(n *entity, at int64) (late bool) {
 		if n.cur != nil && !t.passed(n.cur, n.last) {
 			n.other, n.otherTap = n.cur, n.last
 		}
-		n.cur = t.newSpan()
+		n.cur = t.newSpan(n)
 	}
 	return late
 }
@@ -100,9 +105,13 @@ func (t *table) passed(s span, tap *tapClock) bool {
 	return s.newest()+t.size+t.shard.maxJump < tap.now
 }
 
-func (t *table) newSpan() span {
+func (t *table) newSpan(n *entity) span {
 	if t.rule.Window.Type == rules.Tumbling {
 		return newSliced(t.layout, t.size, 1, t.shard.cfg.ExactDistinct)
+	}
+	if r := n.own; r != nil {
+		n.own = nil
+		return r
 	}
 	return newRing(t.layout, t.size)
 }
@@ -126,10 +135,11 @@ func (t *table) settle(n *entity) {
 
 func (t *table) remove(n *entity) {
 	n.list.remove(n)
-	delete(t.entities, n.key)
+	t.grouping.remove(n, t.place)
 	t.bytes -= int64(n.bytes)
 	t.shard.bytes -= int64(n.bytes)
 	t.shard.entities--
+	t.recycle(n)
 }
 
 // evict lets go of the entity that was idle longest: of one that still has a window if there is any, because the others are

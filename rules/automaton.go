@@ -1,7 +1,9 @@
 package rules
 
+import "slices"
+
 // automaton finds which of many literals occur in a text, in one pass (Aho and Corasick, 1975, as a complete table). Letters
-// are compared without regard to ASCII case. It is immutable.
+// are compared without regard to ASCII case, and any white space is a space. It is immutable.
 type automaton struct {
 	class   [256]uint8 // byte → column; 0: in no literal
 	columns int
@@ -12,7 +14,7 @@ type automaton struct {
 // ends marks a way to a state in which literals end.
 const ends = 1 << 31
 
-// newAutomaton makes the table for literals in lower case; their numbers are their places in the slice. It is nil for none.
+// newAutomaton makes the table for folded literals; their numbers are their places in the slice. It is nil for none.
 func newAutomaton(literals []string) *automaton {
 	if len(literals) == 0 {
 		return nil
@@ -34,17 +36,17 @@ func newAutomaton(literals []string) *automaton {
 			a.next[i] |= ends
 		}
 	}
-	for c := byte('A'); c <= 'Z'; c++ {
-		a.class[c] = a.class[c+'a'-'A']
+	for c := range a.class {
+		a.class[c] = a.class[fold(byte(c))]
 	}
 	return a
 }
 
 // trie enters the literals; state 0 is the root, and 0 also stands for "no way on" until link has run.
 func (a *automaton) trie(literals []string) {
-	states := uint32(1)
-	a.next = make([]uint32, a.columns)
-	a.found = make([][]uint32, 1)
+	states, total := uint32(1), countStates(literals)
+	a.next = make([]uint32, total*a.columns)
+	a.found = make([][]uint32, total)
 	for id, l := range literals {
 		at := uint32(0)
 		for i := range len(l) {
@@ -52,13 +54,26 @@ func (a *automaton) trie(literals []string) {
 			if a.next[step] == 0 {
 				a.next[step] = states
 				states++
-				a.next = append(a.next, make([]uint32, a.columns)...)
-				a.found = append(a.found, nil)
 			}
 			at = a.next[step]
 		}
 		a.found[at] = append(a.found[at], uint32(id))
 	}
+}
+
+// countStates is how many different beginnings the literals have, the empty one included.
+func countStates(literals []string) int {
+	sorted := slices.Sorted(slices.Values(literals))
+	n, last := 1, ""
+	for _, l := range sorted {
+		same := 0
+		for same < min(len(l), len(last)) && l[same] == last[same] {
+			same++
+		}
+		n += len(l) - same
+		last = l
+	}
+	return n
 }
 
 // link completes the table breadth first: where a state has no way on, it goes where its longest proper suffix goes.

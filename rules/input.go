@@ -12,7 +12,8 @@ import (
 )
 
 // input is what expressions are evaluated over: one event, or the values of one rule's aggregates. It keeps what is worked out
-// once an event. Inputs are pooled; one goroutine uses one at a time. It is the CEL activation, too.
+// once an event, and what follows from texts that come again. Inputs are pooled; one goroutine uses one at a time. It is the
+// CEL activation, too.
 type input struct {
 	set *Set
 	ev  *event.Event
@@ -21,88 +22,183 @@ type input struct {
 	aggregates []Aggregate
 	values     []float64
 
-	texts    []cachedText // by text slot
-	groups   []cachedGroup
-	outcomes []outcome // by pattern number
+	texts  []inputText // by source
+	slots  []*slotMemo // by slot; nil until somebody asks for the patterns on the text
+	groups []cachedGroup
+	search search
+	memory *Memory // of the matches
+	own    Memory  // when the caller brings none
+	addrs  addrTexts
 }
 
-// outcome is what a pattern came to on its text.
-type outcome uint8
-
-// The outcomes; the zero value is "not asked yet".
-const (
-	yes outcome = iota + 1
-	no
-)
-
-// cachedText is what is known of one text of the event.
-type cachedText struct {
-	value   string
-	known   bool
-	scanned bool
-	hits    []uint64 // bit set of the literals that occur, valid when scanned
+// inputText is what is known of one source of texts for the event.
+type inputText struct {
+	text  string
+	known bool
+	memo  *memo // nil until somebody asks for what follows from the text
+	memos memos
 }
 
 type cachedGroup struct {
-	values []string // nil when the event lacks one
-	known  bool
+	values   []string
+	known    bool
+	complete bool // the event has all of them
 }
 
 var _ interpreter.Activation = (*input)(nil)
 
 func newInput(s *Set) *input {
-	in := &input{set: s, texts: make([]cachedText, len(s.index.texts)), groups: make([]cachedGroup, len(s.groupings)), outcomes: make([]outcome, len(s.index.patterns))}
-	for i, t := range s.index.texts {
-		in.texts[i].hits = make([]uint64, (len(t.literals)+63)/64)
+	in := &input{set: s, texts: make([]inputText, len(s.index.sources)), slots: make([]*slotMemo, len(s.index.texts)),
+		groups: make([]cachedGroup, len(s.groupings))}
+	in.memory = &in.own
+	words := 0
+	for i, src := range s.index.sources {
+		if src.memo {
+			in.texts[i].memos = newMemos(s.index, src)
+		}
 	}
+	for _, t := range s.index.texts {
+		words = max(words, t.words)
+	}
+	in.search.hits = make([]uint64, words)
 	return in
 }
 
 // clear forgets the event, so that the pool does not keep it alive.
 func (in *input) clear() {
-	in.ev, in.aggregates = nil, nil
+	in.ev, in.memory = nil, &in.own
 	for i := range in.texts {
 		t := &in.texts[i]
-		t.value, t.known, t.scanned = "", false, false
+		if t.memo != nil && t.memo == t.memos.once {
+			t.memo.decoded = "" // may be a part of the event's text
+		}
+		t.text, t.known, t.memo = "", false, nil
 	}
+	clear(in.slots)
 	clear(in.groups)
-	clear(in.outcomes)
 }
 
-// slot returns the text in the slot, worked out at the first use.
+// source returns the text of the source.
+func (in *input) source(i int) string {
+	t := &in.texts[i]
+	if !t.known {
+		t.text, t.known = in.read(in.set.index.sources[i]), true
+	}
+	return t.text
+}
+
+func (in *input) read(s *eventText) string {
+	switch {
+	case s.field.text != nil:
+		return s.field.text(in.ev)
+	case s.field.addr != nil:
+		return in.addrs.text(s.field.addr(in.ev))
+	}
+	return s.field.tab(in.ev)[s.entry]
+}
+
+// memo returns what is known of the source's text.
+func (in *input) memo(i int) *memo {
+	t := &in.texts[i]
+	if t.memo == nil {
+		t.memo = t.memos.of(in.set.index, in.set.index.sources[i], in.source(i))
+	}
+	return t.memo
+}
+
+// slot returns the text in the slot.
 func (in *input) slot(i int) string {
-	c := &in.texts[i]
-	if !c.known {
-		c.value, c.known = in.set.index.texts[i].read(in.ev), true
+	t := in.set.index.texts[i]
+	text := in.source(t.source)
+	if !t.decoded || text == "" {
+		return text
 	}
-	return c.value
+	m := in.memo(t.source)
+	if !m.known {
+		m.known = true
+		if d := Decode(text); d == text {
+			m.same = true
+		} else {
+			m.decoded = d
+		}
+	}
+	if m.same {
+		return text
+	}
+	return m.decoded
 }
 
-// hits returns which literals occur in the text in the slot, case apart.
-func (in *input) hits(i int) []uint64 {
-	s := in.slot(i)
-	c := &in.texts[i]
-	if !c.scanned {
-		clear(c.hits)
-		in.set.index.texts[i].scan.scan(s, c.hits)
-		c.scanned = true
+// patterns returns what is known of the patterns on the text in the slot.
+func (in *input) patterns(i int) *slotMemo {
+	if s := in.slots[i]; s != nil {
+		return s
 	}
-	return c.hits
+	t := in.set.index.texts[i]
+	s := &in.memo(t.source).slots[t.place]
+	if !s.scanned {
+		t.find(in.slot(i), &in.search, s.possible)
+		s.scanned = true
+	}
+	in.slots[i] = s
+	return s
+}
+
+// holds tells whether a pattern holds on the text in the slot. A pattern of which only the literals are known holds when they
+// occur.
+func (in *input) holds(slot, id int) bool {
+	s := in.patterns(slot)
+	word, bit := id>>6, uint64(1)<<(id&63)
+	if s.possible[word]&bit == 0 {
+		return false
+	}
+	p := in.set.index.texts[slot].patterns[id]
+	if p.run == nil {
+		return true
+	}
+	if s.asked[word]&bit == 0 {
+		s.asked[word] |= bit
+		s.holds[word] &^= bit
+		if p.run(in.slot(slot)) {
+			s.holds[word] |= bit
+		}
+	}
+	return s.holds[word]&bit != 0
+}
+
+// any tells whether one of the patterns can hold.
+func (in *input) any(patterns []mask) bool {
+	for i := range patterns {
+		m := &patterns[i]
+		s := in.slots[m.slot]
+		if s == nil {
+			s = in.patterns(m.slot)
+		}
+		if s.possible[m.word]&m.bits != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // group returns the event's values for the rule's group_by; false when one is missing.
 func (in *input) group(r *Rule) ([]string, bool) {
 	c := &in.groups[r.signature]
 	if !c.known {
-		c.known, c.values = true, make([]string, len(r.group))
+		c.known, c.complete, c.values = true, true, in.memory.texts.take(len(r.group))
 		for i, f := range r.group {
-			if c.values[i] = f.value(in.ev); c.values[i] == "" {
-				c.values = nil
-				break
-			}
+			c.values[i] = in.value(f)
+			c.complete = c.complete && c.values[i] != ""
 		}
 	}
-	return c.values, c.values != nil
+	return c.values, c.complete
+}
+
+// value is field.value with a memory for addresses.
+func (in *input) value(f *field) string {
+	if f.addr != nil {
+		return in.addrs.text(f.addr(in.ev))
+	}
+	return f.value(in.ev)
 }
 
 // number evaluates the operand of sum.
@@ -165,7 +261,7 @@ func (in *input) ResolveName(name string) (any, bool) {
 	case f.text != nil:
 		return types.String(f.text(in.ev)), true
 	case f.addr != nil:
-		return types.String(addrText(f.addr(in.ev))), true
+		return types.String(in.addrs.text(f.addr(in.ev))), true
 	case f.num != nil:
 		return types.Int(f.num(in.ev)), true
 	case f.span != nil:

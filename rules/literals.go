@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ const (
 	maxAlternatives = 512 // literals of which one must occur
 	maxRequired     = 4   // such sets, of which all must be fulfilled
 	maxClass        = 8   // characters of a class that are taken as literals
+	maxHeads        = 128 // beginnings of what a part of the expression matches
+	maxHead         = 32  // bytes of one of them
 )
 
 // formula says which literals, in lower case, a text contains that a regular expression matches, when ASCII case is ignored:
@@ -40,19 +43,69 @@ func requirement(pattern string) formula {
 	if err != nil {
 		return formula{}
 	}
-	return formulaOf(re)
+	return shapeOf(re).formula()
 }
 
-func formulaOf(re *syntax.Regexp) formula {
+// shape is what is known of the texts that a part of a regular expression matches, in lower case.
+type shape struct {
+	heads []string // each begins with one of these; nil when that is not known
+	exact bool     // and is one of these
+	rest  formula  // what each contains besides
+}
+
+// formula is what a text contains that has such a part.
+func (s shape) formula() formula {
+	out := formula{all: true}
+	out.add(formula{literals: literals(s.heads)})
+	out.add(s.rest)
+	return out.simple()
+}
+
+// literals returns the set, or nothing when it says nothing.
+func literals(set []string) []string {
+	if slices.Contains(set, "") {
+		return nil
+	}
+	return set
+}
+
+// add puts a part into a conjunction; one that says nothing is left out.
+func (f *formula) add(p formula) {
+	switch {
+	case p.nothing():
+	case p.all:
+		f.parts = append(f.parts, p.parts...)
+	default:
+		f.parts = append(f.parts, p)
+	}
+}
+
+func (f formula) simple() formula {
+	if len(f.parts) == 1 {
+		return f.parts[0]
+	}
+	return f
+}
+
+func shapeOf(re *syntax.Regexp) shape {
 	switch re.Op {
 	case syntax.OpLiteral:
-		if s := asciiRun(re.Rune); s != "" {
-			return formula{literals: []string{s}}
-		}
+		return literal(re.Rune)
 	case syntax.OpCharClass:
-		return formula{literals: class(re.Rune)}
-	case syntax.OpCapture, syntax.OpPlus:
-		return formulaOf(re.Sub[0])
+		set := class(re.Rune)
+		return shape{heads: set, exact: len(set) > 0}
+	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return shape{heads: []string{""}, exact: true}
+	case syntax.OpCapture:
+		return shapeOf(re.Sub[0])
+	case syntax.OpPlus:
+		s := shapeOf(re.Sub[0])
+		s.exact = false
+		return s
+	case syntax.OpQuest:
+		if s := shapeOf(re.Sub[0]); s.exact {
+			return shape{heads: union(s.heads, []string{""}), exact: true}
+		}
 	case syntax.OpRepeat:
 		return repeated(re)
 	case syntax.OpConcat:
@@ -60,50 +113,127 @@ func formulaOf(re *syntax.Regexp) formula {
 	case syntax.OpAlternate:
 		return disjunction(re.Sub)
 	}
-	return formula{}
+	return shape{}
 }
 
-// repeated is the formula of x{n,m}: what x demands, and a single character that often in a row.
-func repeated(re *syntax.Regexp) formula {
+// literal is the shape of a text; of one with other characters than ASCII only the longest piece of ASCII is used.
+func literal(runes []rune) shape {
+	s := asciiRun(runes)
+	switch {
+	case s == "":
+		return shape{}
+	case len(s) == len(runes) && len(s) <= maxHead:
+		return shape{heads: []string{s}, exact: true}
+	}
+	return shape{rest: formula{literals: []string{s}}}
+}
+
+// repeated is the shape of x{n,m}: what x demands, and a single character that often in a row.
+func repeated(re *syntax.Regexp) shape {
 	if re.Min == 0 {
-		return formula{}
+		return shape{}
 	}
-	f := formulaOf(re.Sub[0])
-	if re.Sub[0].Op == syntax.OpLiteral && len(re.Sub[0].Rune) == 1 && len(f.literals) == 1 {
-		f.literals = []string{strings.Repeat(f.literals[0], min(re.Min, maxClass))}
+	s := shapeOf(re.Sub[0])
+	s.exact = s.exact && re.Min == 1 && re.Max == 1
+	if re.Sub[0].Op == syntax.OpLiteral && len(re.Sub[0].Rune) == 1 && len(s.heads) == 1 {
+		s.heads = []string{strings.Repeat(s.heads[0], min(re.Min, maxClass))}
+		s.exact = re.Min == re.Max && re.Min <= maxClass
 	}
-	return f
+	return s
 }
 
-// conjunction leaves out the parts that say nothing.
-func conjunction(subs []*syntax.Regexp) formula {
-	out := formula{all: true}
+// conjunction joins the heads of what follows one another, as long as there are few.
+func conjunction(subs []*syntax.Regexp) shape {
+	out := shape{exact: true}
+	open, all := []string{""}, formula{all: true}
+	flush := func() {
+		if out.exact {
+			out.heads, out.exact = open, false
+		} else {
+			all.add(formula{literals: literals(open)})
+		}
+		open = []string{""}
+	}
 	for _, sub := range subs {
-		switch f := formulaOf(sub); {
-		case f.nothing():
-		case f.all:
-			out.parts = append(out.parts, f.parts...)
-		default:
-			out.parts = append(out.parts, f)
+		s := shapeOf(sub)
+		if s.heads == nil {
+			s.heads = []string{""}
+		}
+		joined := cross(open, s.heads)
+		if joined == nil {
+			flush()
+			joined = s.heads
+		}
+		open = joined
+		if !s.exact {
+			flush()
+			all.add(s.rest)
 		}
 	}
-	if len(out.parts) == 1 {
-		return out.parts[0]
+	if out.exact {
+		out.heads = open
+		return out
+	}
+	flush()
+	out.rest = all.simple()
+	return out
+}
+
+// cross returns each of a followed by each of b; nil when that is too much.
+func cross(a, b []string) []string {
+	if len(a)*len(b) > maxHeads {
+		return nil
+	}
+	out := make([]string, 0, len(a)*len(b))
+	for _, x := range a {
+		for _, y := range b {
+			if len(x)+len(y) > maxHead {
+				return nil
+			}
+			out = append(out, x+y)
+		}
 	}
 	return out
 }
 
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // disjunction says nothing when one branch says nothing.
-func disjunction(subs []*syntax.Regexp) formula {
+func disjunction(subs []*syntax.Regexp) shape {
+	out := shape{exact: true}
+	shapes := make([]shape, len(subs))
+	known := true
+	for i, sub := range subs {
+		s := shapeOf(sub)
+		shapes[i] = s
+		out.exact = out.exact && s.exact
+		out.heads = union(out.heads, s.heads)
+		known = known && s.heads != nil
+	}
+	if !known || len(out.heads) > maxHeads {
+		out.heads, out.exact = nil, false
+	}
+	if !out.exact {
+		out.rest = alternatives(shapes)
+	}
+	return out
+}
+
+// alternatives is the formula of one of several parts.
+func alternatives(shapes []shape) formula {
 	var out formula
-	var literals []string
-	for _, sub := range subs {
-		f := formulaOf(sub)
+	var words []string
+	for _, s := range shapes {
+		f := s.formula()
 		switch {
 		case f.nothing():
 			return formula{}
 		case len(f.literals) > 0:
-			literals = append(literals, f.literals...)
+			words = append(words, f.literals...)
 		case f.all:
 			out.parts = append(out.parts, f)
 		default:
@@ -111,24 +241,33 @@ func disjunction(subs []*syntax.Regexp) formula {
 		}
 	}
 	if len(out.parts) == 0 {
-		return formula{literals: literals}
+		return formula{literals: words}
 	}
-	if len(literals) > 0 {
-		out.parts = append([]formula{{literals: literals}}, out.parts...)
+	if len(words) > 0 {
+		out.parts = append([]formula{{literals: words}}, out.parts...)
 	}
 	return out
 }
 
 // required returns sets of literals: a text that the pattern matches has at least one of each set. They say less than the
-// formula, and are tested faster. The fewer and longer the literals of a set are, the earlier it stands.
+// formula, and are tested faster. The rarer the literals of a set are, the earlier it stands.
 func required(pattern string) [][]string {
 	sets := requirement(pattern).sets()
 	for i := range sets {
-		slices.Sort(sets[i])
-		sets[i] = slices.Compact(sets[i])
+		sets[i] = shortest(sets[i])
 	}
-	slices.SortStableFunc(sets, func(a, b []string) int { return worth(b) - worth(a) })
+	slices.SortStableFunc(sets, func(a, b []string) int { return cmp.Compare(frequency(a), frequency(b)) })
+	sets = slices.CompactFunc(sets, slices.Equal)
 	return sets[:min(len(sets), maxRequired)]
+}
+
+// shortest leaves out the literals that contain another one of the set.
+func shortest(set []string) []string {
+	slices.Sort(set)
+	set = slices.Compact(set)
+	return slices.DeleteFunc(slices.Clone(set), func(s string) bool {
+		return slices.ContainsFunc(set, func(o string) bool { return len(o) < len(s) && strings.Contains(s, o) })
+	})
 }
 
 func (f formula) sets() [][]string {
@@ -151,21 +290,12 @@ func (f formula) sets() [][]string {
 		if len(sets) == 0 {
 			return nil
 		}
-		union = append(union, slices.MaxFunc(sets, func(a, b []string) int { return worth(a) - worth(b) })...)
+		union = append(union, slices.MinFunc(sets, func(a, b []string) int { return cmp.Compare(frequency(a), frequency(b)) })...)
 	}
 	if len(union) == 0 || len(union) > maxAlternatives {
 		return nil
 	}
 	return [][]string{union}
-}
-
-// worth ranks sets: the shortest literal counts most, then how few there are.
-func worth(set []string) int {
-	shortest := len(set[0])
-	for _, s := range set {
-		shortest = min(shortest, len(s))
-	}
-	return min(shortest, 8)*maxAlternatives*2 - len(set)
 }
 
 // asciiRun returns the longest run of ASCII characters, in lower case.
@@ -176,7 +306,27 @@ func asciiRun(runes []rune) string {
 			best = part
 		}
 	}
-	return strings.ToLower(best)
+	return folded(best)
+}
+
+// folded is a literal as searches see it: in lower case, and with a space for any white space. The searches see the text in the
+// same way, so that they find at least what is there.
+func folded(s string) string {
+	b := []byte(s)
+	for i := range b {
+		b[i] = fold(b[i])
+	}
+	return string(b)
+}
+
+func fold(b byte) byte {
+	switch {
+	case b >= 'A' && b <= 'Z':
+		return b + 'a' - 'A'
+	case b >= '\t' && b <= '\r':
+		return ' '
+	}
+	return b
 }
 
 // class returns the characters of a small class of ASCII characters, and nothing for other classes.
@@ -184,13 +334,18 @@ func class(ranges []rune) []string {
 	var set []string
 	for i := 0; i < len(ranges); i += 2 {
 		for r := ranges[i]; r <= ranges[i+1]; r++ {
-			letter := strings.ToLower(string(r))
+			letter := string(r)
 			switch {
+			case r < 0x80:
+				letter = folded(letter)
 			case r == 0x17f: // counts as s in the search
 				letter = "s"
 			case r == 0x212a: // counts as k
 				letter = "k"
-			case r >= 0x80 || len(set) > maxClass:
+			default:
+				return nil
+			}
+			if len(set) > maxClass {
 				return nil
 			}
 			if !slices.Contains(set, letter) {

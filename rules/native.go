@@ -19,6 +19,15 @@ type test struct {
 	fn    func(*input) bool
 	exact bool
 	cost  int // costPlain to costRegex: cheap ones are asked first
+	// need, when it is not nil, has patterns of which one must be possible for fn to say yes. A rule that looks for fifty
+	// patterns is so refused by a few bit sets.
+	need []mask
+}
+
+// mask names patterns on the text in a slot: bits of a word of the bit set of the patterns.
+type mask struct {
+	slot, word int
+	bits       uint64
 }
 
 // What a test costs, for ordering.
@@ -103,13 +112,17 @@ func all(a, b test) test {
 		if a.fn == nil {
 			a = b
 		}
-		return test{fn: a.fn, cost: a.cost}
+		return test{fn: a.fn, cost: a.cost, need: a.need}
 	}
 	if b.cost < a.cost {
 		a, b = b, a
 	}
 	x, y := a.fn, b.fn
-	return test{func(in *input) bool { return x(in) && y(in) }, a.exact && b.exact, b.cost}
+	need := a.need
+	if need == nil || b.need != nil && len(b.need) < len(need) {
+		need = b.need
+	}
+	return test{func(in *input) bool { return x(in) && y(in) }, a.exact && b.exact, b.cost, need}
 }
 
 // some is the disjunction. One side that is not known makes the whole unknown.
@@ -121,7 +134,23 @@ func some(a, b test) test {
 		a, b = b, a
 	}
 	x, y := a.fn, b.fn
-	return test{func(in *input) bool { return x(in) || y(in) }, a.exact && b.exact, b.cost}
+	return test{func(in *input) bool { return x(in) || y(in) }, a.exact && b.exact, b.cost, either(a.need, b.need)}
+}
+
+// either joins the needs of two tests of which one suffices; nil when one of them needs nothing.
+func either(a, b []mask) []mask {
+	if a == nil || b == nil {
+		return nil
+	}
+	out := slices.Clone(a)
+	for _, m := range b {
+		if i := slices.IndexFunc(out, func(o mask) bool { return o.slot == m.slot && o.word == m.word }); i >= 0 {
+			out[i].bits |= m.bits
+		} else {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // not is the negation; only of what is exact can it be told.
@@ -130,7 +159,7 @@ func not(a test) test {
 		return test{}
 	}
 	x := a.fn
-	return test{func(in *input) bool { return !x(in) }, true, a.cost}
+	return test{fn: func(in *input) bool { return !x(in) }, exact: true, cost: a.cost}
 }
 
 // numOf recognises whole numbers and durations: fields, size() of a text, and in a condition counts.

@@ -129,7 +129,9 @@ func (c *compiler) equal(a, b celast.Expr) test {
 }
 
 // test makes a test on the text.
-func (t textRef) test(cost int, fn func(*input) bool) test { return test{fn, !t.partial, cost} }
+func (t textRef) test(cost int, fn func(*input) bool) test {
+	return test{fn: fn, exact: !t.partial, cost: cost}
+}
 
 func equals(t textRef, s string) func(*input) bool {
 	if t.fold {
@@ -192,92 +194,90 @@ func (c *compiler) contains(t textRef, s string) test {
 		}
 		return t.test(costScan, func(in *input) bool { return strings.Contains(in.slot(t.slot), s) })
 	}
-	hit := c.hit(t.slot, []string{s})
-	if t.fold {
-		return test{fn: hit, cost: costScan}
-	}
-	return t.test(costScan, func(in *input) bool { return hit(in) && strings.Contains(in.slot(t.slot), s) })
-}
-
-// hit tells whether at least one of the literals occurs, case apart.
-func (c *compiler) hit(slot int, literals []string) func(*input) bool {
-	words := make([]uint64, 0, 1)
-	for _, l := range literals {
-		id := c.index.literal(slot, l)
-		for len(words) <= id>>6 {
-			words = append(words, 0)
+	out := c.index.pattern(t.slot, patternKey{"contains", s, t.fold}, func() *pattern {
+		p := &pattern{}
+		p.require(c.index, t.slot, []string{s})
+		if !t.fold {
+			p.run = func(text string) bool { return strings.Contains(text, s) }
 		}
-		words[id>>6] |= 1 << (id & 63)
-	}
-	from := slices.IndexFunc(words, func(w uint64) bool { return w != 0 })
-	words = words[from:]
-	return func(in *input) bool {
-		hits := in.hits(slot)[from:]
-		for i, w := range words {
-			if hits[i]&w != 0 {
-				return true
-			}
-		}
-		return false
-	}
+		return p
+	})
+	out.exact = !t.fold && !t.partial
+	return out
 }
 
 // matches looks for what the regular expression cannot do without, and only then runs it.
-func (c *compiler) matches(t textRef, pattern string) test {
-	re, err := regexp.Compile(pattern)
+func (c *compiler) matches(t textRef, expr string) test {
+	re, err := regexp.Compile(expr)
 	if err != nil {
 		return test{}
 	}
-	need := c.needs(t.slot, pattern)
-	if t.fold {
-		return need
+	out := c.index.pattern(t.slot, patternKey{"matches", expr, t.fold}, func() *pattern { return c.regexPattern(t, expr, re) })
+	if t.fold && out.need == nil {
+		return test{}
 	}
-	run := func(in *input) bool { return re.MatchString(in.slot(t.slot)) }
-	cost := costRegex
-	if need.fn != nil {
-		search := run
-		run, cost = func(in *input) bool { return need.fn(in) && search(in) }, costScan
-	}
-	return test{c.index.once(t.slot, pattern, run), !t.partial, cost}
+	out.exact = !t.fold && !t.partial
+	return out
 }
 
-// needs is the test for the literals that a match of the pattern contains.
-func (c *compiler) needs(slot int, pattern string) test {
-	var sets test
-	for _, literals := range required(pattern) {
-		sets = all(sets, test{fn: c.hit(slot, literals), cost: costScan})
+func (c *compiler) regexPattern(t textRef, expr string, re *regexp.Regexp) *pattern {
+	if s := newSuffixes(expr, re); s != nil && !t.fold { // faster than to look for the endings everywhere
+		return &pattern{run: s.match}
 	}
-	if sets.fn == nil {
-		return sets
+	p := c.needs(t.slot, expr)
+	if !t.fold {
+		p.run, p.slow = re.MatchString, len(p.sets) == 0
 	}
-	if f := requirement(pattern); f.nested() {
-		return all(sets, test{fn: c.formula(slot, f), cost: costScan})
+	return p
+}
+
+// needs is the pattern's demand for the literals that a match of the expression contains.
+func (c *compiler) needs(slot int, expr string) *pattern {
+	p := &pattern{}
+	for _, literals := range required(expr) {
+		p.require(c.index, slot, literals)
 	}
-	return sets
+	if f := requirement(expr); len(p.sets) > 0 && f.nested() {
+		p.formula = c.formula(slot, f)
+	}
+	return p
+}
+
+// require makes the pattern need one of the literals.
+func (p *pattern) require(x *index, slot int, literals []string) {
+	literals = slices.Clone(literals)
+	for i, l := range literals {
+		literals[i] = folded(l)
+	}
+	if q, ok := newQuick(literals); ok {
+		p.small = append(p.small, q)
+	}
+	p.sets = append(p.sets, x.literals(slot, literals))
+	p.special = p.special || !slices.ContainsFunc(literals, plainText)
 }
 
 // formula is the test for a formula of literals.
-func (c *compiler) formula(slot int, f formula) func(*input) bool {
+func (c *compiler) formula(slot int, f formula) func(hits []uint64) bool {
 	if len(f.literals) > 0 {
-		return c.hit(slot, f.literals)
+		return c.index.literals(slot, f.literals).hit
 	}
-	parts := make([]func(*input) bool, len(f.parts))
+	parts := make([]func([]uint64) bool, len(f.parts))
 	for i, p := range f.parts {
 		parts[i] = c.formula(slot, p)
 	}
 	if f.all {
-		return func(in *input) bool {
+		return func(hits []uint64) bool {
 			for _, p := range parts {
-				if !p(in) {
+				if !p(hits) {
 					return false
 				}
 			}
 			return true
 		}
 	}
-	return func(in *input) bool {
+	return func(hits []uint64) bool {
 		for _, p := range parts {
-			if p(in) {
+			if p(hits) {
 				return true
 			}
 		}

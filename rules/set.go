@@ -17,8 +17,9 @@ type Set struct {
 	rules []*Rule // in id order
 	index *index
 	// groupings are the different group_by lists of the rules; what an event has for one of them is worked out once.
-	groupings [][]*field
-	pool      sync.Pool // of *input
+	groupings  [][]*field
+	pool       sync.Pool // of *input, for events
+	conditions sync.Pool // of *input, for the values of aggregates
 }
 
 // newSet puts compiled rules together. They belong to the Set from then on.
@@ -38,6 +39,7 @@ func newSet(rules []*Rule) *Set {
 	}
 	s.index.build()
 	s.pool.New = func() any { return newInput(s) }
+	s.conditions.New = func() any { return &input{set: s} }
 	return s
 }
 
@@ -82,12 +84,19 @@ func (r *Rule) clone() *Rule {
 // group_by field does not match a rule grouped by it: there would be no entity to hold it against. Match does not
 // allocate when nothing matches and no filter needs CEL itself; it is safe for concurrent use. The matches hold
 // texts of e, and the caller must not change their Group and Args.
-func (s *Set) Match(e *event.Event, dst []Match) []Match {
+func (s *Set) Match(e *event.Event, dst []Match) []Match { return s.MatchIn(nil, e, dst) }
+
+// MatchIn is Match with the caller's memory for Group and Args of the matches: they are valid until mem is reset. With nil
+// they are valid for ever.
+func (s *Set) MatchIn(mem *Memory, e *event.Event, dst []Match) []Match {
 	if e.Kind != event.Request {
 		return dst
 	}
 	in := s.pool.Get().(*input)
 	in.ev = e
+	if mem != nil {
+		in.memory = mem
+	}
 	refused := e.Refused()
 	for _, r := range s.rules {
 		if refused && !r.IncludeEnforced || !r.accepts(in, r.filter) {
@@ -105,7 +114,7 @@ func (s *Set) Match(e *event.Event, dst []Match) []Match {
 // accepts evaluates a boolean expression over the input: natively as far as possible, by CEL where that cannot decide. An
 // evaluation error counts and is "no".
 func (r *Rule) accepts(in *input, x *expression) bool {
-	if x.test.fn != nil && !x.test.fn(in) {
+	if x.test.need != nil && !in.any(x.test.need) || x.test.fn != nil && !x.test.fn(in) {
 		return false
 	}
 	if x.test.exact {
@@ -123,7 +132,7 @@ func (r *Rule) args(in *input) []Arg {
 	if len(r.Aggregates) == 0 {
 		return nil
 	}
-	args := make([]Arg, len(r.Aggregates))
+	args := in.memory.args.take(len(r.Aggregates))
 	for i := range r.Aggregates {
 		a := &r.Aggregates[i]
 		if a.where != nil && !r.accepts(in, a.where) {
@@ -157,7 +166,7 @@ func (r *Rule) Holds(values []float64) (bool, error) {
 	if x == nil {
 		return true, nil
 	}
-	in := r.set.pool.Get().(*input)
+	in := r.set.conditions.Get().(*input)
 	in.aggregates, in.values = r.Aggregates, append(in.values[:0], values...)
 	ok, err := false, error(nil)
 	switch {
@@ -170,8 +179,8 @@ func (r *Rule) Holds(values []float64) (bool, error) {
 			ok, err = false, fmt.Errorf("rule %s: condition: %w", r.ID, err)
 		}
 	}
-	in.clear()
-	r.set.pool.Put(in)
+	in.aggregates = nil
+	r.set.conditions.Put(in)
 	return ok, err
 }
 

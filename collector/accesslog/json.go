@@ -144,10 +144,10 @@ func genericKeys() map[string]field {
 
 // record collects what has to be seen whole before it can be interpreted.
 type record struct {
-	e                                         *event.Event
-	line, uri, path, query, forwarded, client string
-	peer                                      netip.Addr
-	timed, request                            bool
+	e                                 *event.Event
+	line, uri, path, query, forwarded string
+	peer                              netip.Addr
+	timed, request                    bool
 }
 
 // parseJSON reads one JSON object.

@@ -91,7 +91,7 @@ func (m *matcher) line(r *run, c *chunk, no uint64, from, to int) {
 	}
 	c.parsed++
 	before := len(c.matches)
-	c.matches = r.Set.Match(&m.e, c.matches)
+	c.matches = r.Set.MatchIn(&c.memory, &m.e, c.matches)
 	if len(c.matches) > before {
 		c.hits = append(c.hits, hit{m.e.Time, no, [2]int{from, to}, len(c.matches)})
 	}

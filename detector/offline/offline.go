@@ -152,6 +152,7 @@ type chunk struct {
 	samples []RefusedLine
 	hits    []hit
 	matches []rules.Match
+	memory  rules.Memory // of the matches
 }
 
 // hit is a line that rules matched.
@@ -164,6 +165,7 @@ type hit struct {
 
 func (c *chunk) reset(in *input, first uint64) {
 	clear(c.matches) // they hold on to texts
+	c.memory.Reset()
 	c.in, c.first, c.huge, c.blank, c.lines, c.parsed, c.refused = in, first, false, false, 0, 0, 0
 	c.buf, c.samples, c.hits, c.matches = c.buf[:0], c.samples[:0], c.hits[:0], c.matches[:0]
 }

@@ -312,18 +312,3 @@ func TestProgress(t *testing.T) {
 		t.Errorf("progress ended at %d of %d, want %d: %v", last, total, len(data), err)
 	}
 }
-
-func BenchmarkDetect(b *testing.B) {
-	data := testLog(100_000)
-	set := testSet(b)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		_, err := Run(context.Background(), Options{Inputs: []string{"-"}, Stdin: bytes.NewReader(data), Format: testFormat, Set: set,
-			Out: func(*alert.Alert) error { return nil }})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.N)*100_000/b.Elapsed().Seconds(), "lines/s")
-}

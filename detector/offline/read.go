@@ -237,7 +237,6 @@ func (l *liner) finish(ctx context.Context, c *chunk) error {
 		l.free <- c
 		return nil
 	}
-	l.next += c.lines
 	if l.in.parse == nil && !c.huge {
 		sample := c.sample()
 		if c.blank = len(sample) == 0; !c.blank {
@@ -249,6 +248,7 @@ func (l *liner) finish(ctx context.Context, c *chunk) error {
 			l.in.parse = parse
 		}
 	}
+	l.next += c.lines
 	return l.send(ctx, c)
 }
 

@@ -1,0 +1,93 @@
+package rules
+
+import "hash/maphash"
+
+// Most texts come again and again: a few thousand user agents, pages and referers make up most of a log. What follows from a text
+// alone (its decoded form, which patterns can hold on it, which do) is therefore remembered, for a bounded number of texts of a
+// bounded length. It is a pure function of the text and the rules, so that remembering changes nothing but the time it takes.
+
+// Bounds of what an input remembers of each source of texts: at most about 1 MB. Of texts outside of the lengths nothing is
+// remembered: short ones are read through faster than looked up.
+const (
+	memoSize  = 2048 // texts; a power of two
+	memoShort = 40   // bytes of a text
+	memoLong  = 256
+)
+
+// memo is what is known of one text of one source. It owns all its memory.
+type memo struct {
+	hash uint64
+	text []byte // a copy: the event's text is part of a longer line
+	// decoded is decode() of the text, when known and different.
+	decoded string
+	known   bool // decoded and same are set
+	same    bool // decode() changes nothing
+	slots   []slotMemo
+}
+
+// slotMemo is what is known of the patterns on one text: bit sets by the pattern's number.
+type slotMemo struct {
+	scanned  bool
+	possible []uint64 // the literals that it needs occur; valid when scanned
+	asked    []uint64 // it was run
+	holds    []uint64 // and held
+}
+
+func newMemo(x *index, src *eventText) *memo {
+	m := &memo{slots: make([]slotMemo, len(src.slots))}
+	for i, slot := range src.slots {
+		n := x.texts[slot].masks
+		words := make([]uint64, 3*n)
+		m.slots[i] = slotMemo{possible: words[:n:n], asked: words[n : 2*n : 2*n], holds: words[2*n:]}
+	}
+	return m
+}
+
+// reset makes it a memo of a text of which nothing is known yet.
+func (m *memo) reset(hash uint64) {
+	m.hash, m.text, m.decoded, m.known, m.same = hash, m.text[:0], "", false, false
+	for i := range m.slots {
+		s := &m.slots[i]
+		s.scanned = false
+		clear(s.asked)
+	}
+}
+
+// memos remembers texts of one source. A text has one place, and the newest one in a place stays: no list to keep, and nobody can
+// choose texts that meet, because the seed is random.
+type memos struct {
+	seed  maphash.Seed
+	table []*memo // nil until the first text
+	empty *memo   // of the empty text
+	once  *memo   // for a text that is not remembered
+}
+
+func newMemos(x *index, src *eventText) memos {
+	return memos{seed: maphash.MakeSeed(), empty: newMemo(x, src), once: newMemo(x, src)}
+}
+
+// of returns the memo of the text.
+func (ms *memos) of(x *index, src *eventText, text string) *memo {
+	if text == "" {
+		return ms.empty
+	}
+	if len(text) < memoShort || len(text) > memoLong {
+		ms.once.reset(0)
+		return ms.once
+	}
+	if ms.table == nil {
+		ms.table = make([]*memo, memoSize)
+	}
+	hash := maphash.String(ms.seed, text)
+	m := ms.table[hash%memoSize]
+	switch {
+	case m == nil:
+		m = newMemo(x, src)
+		ms.table[hash%memoSize] = m
+	case m.hash == hash && string(m.text) == text:
+		return m
+	}
+	m.reset(hash)
+	m.text = append(m.text, text...)
+	return m
+}
