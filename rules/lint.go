@@ -106,9 +106,10 @@ func (l *linter) filter() {
 // noise looks at how often the rule can alert.
 func (l *linter) noise() {
 	r := l.rule
-	if r.Suppress == 0 {
+	switch windowed := r.Window.Type != None; {
+	case r.Suppress == 0 && !windowed: // a window's size is the default
 		l.warn("missing-suppress", "has no suppress: it alerts for every event that fulfils it")
-	} else if r.Suppress < r.Window.Size {
+	case r.Suppress > 0 && r.Suppress < r.Window.Size:
 		l.warn("short-suppress", "suppress %s is shorter than the window %s: the same events can alert twice", r.Suppress, r.Window.Size)
 	}
 	if r.Window.Type != None && len(r.GroupBy) == 0 {
