@@ -164,6 +164,9 @@ func (p *Parser) Parse(line []byte, e *event.Event) error {
 	if err := p.parse(p, s, e); err != nil {
 		return err
 	}
+	if y := e.Time.Year(); y < 1970 || y > 2261 { // what an event can say; see event.Bound
+		return refuse(BadTime, "time is in the year %d, which is nobody's clock: want 1970 to 2261", y)
+	}
 	finish(e)
 	return nil
 }
