@@ -90,6 +90,7 @@ func eventFields() []*field {
 		text("request.host", short, func(e *ev) string { return e.Request.Host }),
 		text("request.path", event.MaxText, func(e *ev) string { return e.Request.Path }),
 		text("request.query", event.MaxText, func(e *ev) string { return e.Request.Query }),
+		text("request.uri", 2*event.MaxText+1, uri),
 		text("request.useragent", event.MaxAgent, func(e *ev) string { return e.Request.UserAgent }),
 		text("request.referer", event.MaxAgent, func(e *ev) string { return e.Request.Referer }),
 		{name: "request.headers", max: event.MaxHeaders, tab: func(e *ev) map[string]string { return e.Request.Headers }},
@@ -137,12 +138,20 @@ func eventFields() []*field {
 	}
 }
 
+// uri is the path and, where there is one, "?" and the query, as sent.
+func uri(e *event.Event) string {
+	if e.Request.Query == "" {
+		return e.Request.Path
+	}
+	return e.Request.Path + "?" + e.Request.Query
+}
+
 // synonyms leads from names that people try first to ours, for suggestions.
 func synonyms() map[string]string {
 	return map[string]string{
 		"response.status": "response.code", "response.status_code": "response.code", "status": "response.code", "status_code": "response.code",
 		"source.ip": "source.address", "client.ip": "source.address", "client_ip": "source.address", "remote_addr": "source.address",
-		"request.user_agent": "request.useragent", "user_agent": "request.useragent", "request.uri": "request.path", "request.url": "request.path",
+		"request.user_agent": "request.useragent", "user_agent": "request.useragent", "request.url": "request.uri",
 		"request.url_path": "request.path", "path": "request.path", "method": "request.method", "request.time": "event.time",
 		"user": "principal.id", "user.id": "principal.id", "principal": "principal.id", "request.header": "request.headers",
 		"route": "api.route", "request.route": "api.route", "host": "request.host", "request.referrer": "request.referer",
