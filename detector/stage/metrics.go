@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/warder/warder/detector"
-	"github.com/warder/warder/rules"
 )
 
 // metrics are the stage's own. Labels are topics, rule ids and fixed reasons.
@@ -66,12 +65,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 // ruleErrors shows how often evaluations of each rule failed; the rules count that themselves. It implements
 // prometheus.Collector.
 type ruleErrors struct {
-	set  *rules.Set
-	desc *prometheus.Desc
+	stage *Stage
+	desc  *prometheus.Desc
 }
 
-func newRuleErrors(set *rules.Set) *ruleErrors {
-	return &ruleErrors{set, prometheus.NewDesc("warder_detector_rule_errors_total",
+func newRuleErrors(s *Stage) *ruleErrors {
+	return &ruleErrors{s, prometheus.NewDesc("warder_detector_rule_errors_total",
 		"Evaluations of a rule that failed and were taken as no match, for example for a header that is not there.", []string{"rule"}, nil)}
 }
 
@@ -80,7 +79,7 @@ func (c *ruleErrors) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
 
 // Collect implements prometheus.Collector.
 func (c *ruleErrors) Collect(ch chan<- prometheus.Metric) {
-	for _, r := range c.set.Rules() {
+	for _, r := range c.stage.set.Load().Rules() {
 		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(r.Errors()), r.ID)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/rules"
 )
 
 // partition detects on one partition of events or of matches. The bus calls it from one goroutine.
@@ -20,6 +21,7 @@ type partition struct {
 	take  func(*bus.Record) error // processes one record; an error says that it cannot be decoded
 
 	shard  *detector.Shard
+	rules  *rules.Set // that the shard detects with
 	marks  *marks
 	saver  saver
 	seen   detector.Stats // what the metrics know
@@ -48,7 +50,23 @@ func (p *partition) forget() {
 	if p.topic == bus.TopicEvents {
 		cfg.Forward = p.forward
 	}
-	p.marks, p.shard = newMarks(p.cfg.MaxMarks), detector.NewShard(p.set, cfg)
+	p.rules = p.set.Load()
+	p.marks, p.shard = newMarks(p.cfg.MaxMarks), detector.NewShard(p.rules, cfg)
+}
+
+// takeUp goes on with the rules that the stage uses now.
+func (p *partition) takeUp() error {
+	set := p.set.Load()
+	if set == p.rules {
+		return nil
+	}
+	shard, err := p.shard.Swap(set)
+	if err != nil {
+		return fmt.Errorf("take up changed rules: %w", err)
+	}
+	p.shard, p.rules = shard, set
+	p.count() // the windows of rules that are gone
+	return nil
 }
 
 // open restores the partition and returns the offset to go on from. A state that is damaged in spite of its hash, or that
@@ -89,6 +107,9 @@ func (p *partition) Handle(ctx context.Context, recs []bus.Record) error {
 		return nil
 	}
 	if err := p.begin(ctx, recs[0].Offset); err != nil {
+		return err
+	}
+	if err := p.takeUp(); err != nil {
 		return err
 	}
 	for i := range recs {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -25,12 +26,12 @@ const name = "detector"
 type Stage struct {
 	cfg     Config
 	client  *bus.Client
-	set     *rules.Set
+	set     atomic.Pointer[rules.Set]
 	log     *slog.Logger
 	metrics *metrics
 }
 
-// New returns a stage that does nothing until Run. The rules apply until it is made anew.
+// New returns a stage that does nothing until Run. The rules apply until Use names others.
 func New(cfg Config, client *bus.Client, set *rules.Set, log *slog.Logger, reg prometheus.Registerer) (*Stage, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("detector configuration: %w", err)
@@ -39,13 +40,20 @@ func New(cfg Config, client *bus.Client, set *rules.Set, log *slog.Logger, reg p
 	if err != nil {
 		return nil, err
 	}
+	s := &Stage{cfg: cfg, client: client, log: log, metrics: m}
+	s.set.Store(set)
 	if reg != nil {
-		if err := reg.Register(newRuleErrors(set)); err != nil {
+		if err := reg.Register(newRuleErrors(s)); err != nil {
 			return nil, fmt.Errorf("register detector metrics: %w", err)
 		}
 	}
-	return &Stage{cfg: cfg, client: client, set: set, log: log, metrics: m}, nil
+	return s, nil
 }
+
+// Use goes on with another set of rules: each partition takes it up before the next records that it is handed, and keeps the
+// windows of the rules that did not change. Matches that were forwarded for a rule, or a version of it, that is gone are counted
+// as stale. Safe to call while Run runs.
+func (s *Stage) Use(set *rules.Set) { s.set.Store(set) }
 
 // Run detects until ctx ends, and then saves each partition's state. The topics must exist.
 func (s *Stage) Run(ctx context.Context) error {

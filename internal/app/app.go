@@ -45,6 +45,7 @@ type App struct {
 	collector  *collector.Collector
 	taps       []collector.Tap
 	detector   *stage.Stage
+	rules      *ruleWatch
 	enforcer   *enforcer.Enforcer
 	dispatcher *sinks.Dispatcher
 
@@ -91,6 +92,9 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 			return nil, err
 		}
 		if a.detector, err = stage.New(cfg.Detector, a.bus, set, log, a.reg); err != nil {
+			return nil, err
+		}
+		if a.rules, err = newRuleWatch(cfg.Rules, set, a.detector.Use, log, a.reg); err != nil {
 			return nil, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/warder/warder/collector"
 	"github.com/warder/warder/collector/accesslog"
@@ -69,6 +70,8 @@ type Rules struct {
 	Paths []string `yaml:"paths"`
 	// Disable lists ids of rules to leave out.
 	Disable []string `yaml:"disable"`
+	// Reload is how often the files under Paths are looked at for changes, which are taken up without a restart; 0 for never.
+	Reload config.Duration `yaml:"reload"`
 }
 
 // Sinks lists who is told.
@@ -120,7 +123,7 @@ func DefaultConfig() Config {
 		Engine:    engine.DefaultConfig(),
 		Gateway:   gateway.DefaultConfig(),
 		Collector: collector.DefaultConfig(),
-		Rules:     Rules{Packs: true},
+		Rules:     Rules{Packs: true, Reload: config.Duration(2 * time.Second)},
 		Detector:  stage.DefaultConfig(),
 		Enforcer:  enforcer.DefaultConfig(),
 		Sinks:     Sinks{Config: sinks.DefaultConfig()},
@@ -185,6 +188,9 @@ func (c *Config) Validate() error {
 		if _, err := os.Stat(p); err != nil {
 			errs = append(errs, config.Errorf(fmt.Sprintf("rules.paths[%d]", i), "%v; name a rule file or a folder of them", err))
 		}
+	}
+	if c.Rules.Reload < 0 {
+		errs = append(errs, config.Errorf("rules.reload", "is %s, want 0 (never) or more", c.Rules.Reload))
 	}
 	if !c.Rules.Packs && len(c.Rules.Paths) == 0 {
 		errs = append(errs, config.Errorf("rules", "there is no rule: set packs: true or name files or folders under paths"))

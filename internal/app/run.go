@@ -85,6 +85,7 @@ func (a *App) runPipeline(ctx context.Context) error {
 	}
 	if a.detector != nil {
 		stage("detector", a.detector.Run)
+		stage("rules", a.rules.Run)
 	}
 	if a.enforcer != nil {
 		stage("enforcer", a.enforcer.Run)
