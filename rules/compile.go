@@ -16,13 +16,14 @@ type expression struct {
 	text    string
 	typ     *cel.Type
 	ast     *celast.AST
-	program cel.Program
+	program *program
 	// canonical is the text without layout and comments.
 	canonical string
 	// test is the native form of a boolean expression and native that of a plain value, see native.go; they are set when the
 	// Set is put together.
 	test   test
 	native value
+	shared int // its number among the values that rules share; 0: none
 }
 
 // clone returns a copy whose native forms can be made anew; nil stays nil.
@@ -74,7 +75,7 @@ func (env *environment) compile(e *cel.Env, text string, known []string) (x *exp
 	if comprehends(checked.NativeRep().Expr()) {
 		opts = append(opts, cel.CostLimit(maxRuntimeCost))
 	}
-	program, err := e.Program(checked, opts...)
+	program, err := newProgram(checked.NativeRep(), func() (cel.Program, error) { return e.Program(checked, opts...) })
 	if err != nil {
 		return nil, &fault{0, err.Error()}
 	}
@@ -102,7 +103,11 @@ var errNotBool = errors.New("the value is not true or false")
 
 // eval evaluates the expression by CEL. It never panics: CEL turns a panic of a function into an error.
 func (x *expression) eval(vars interpreter.Activation) (ref.Val, error) {
-	v, _, err := x.program.Eval(vars)
+	p, err := x.program.get()
+	if err != nil {
+		return nil, err
+	}
+	v, _, err := p.Eval(vars)
 	return v, err
 }
 

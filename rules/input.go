@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/interpreter"
@@ -22,86 +23,165 @@ type input struct {
 	aggregates []Aggregate
 	values     []float64
 
-	texts  []inputText // by source
-	slots  []*slotMemo // by slot; nil until somebody asks for the patterns on the text
-	groups []cachedGroup
-	search search
-	memory *Memory // of the matches
-	own    Memory  // when the caller brings none
-	addrs  addrTexts
+	// gen is the event's number. What is cached for an event has it, so that the next one need not wipe it out.
+	gen      uint32
+	texts    []inputText // by source
+	slots    []inputSlot // by slot
+	patterns []inputPattern
+	touched  []int // the sources that were read
+	grouped  []int // the groupings that were asked for
+	argued   []int // the lists of aggregates that were
+	groups   []cachedGroup
+	shared   []cachedValue
+	search   scratch
+	found    []uint32
+	uri      []byte
+	firsts   bitSet // the filters whose first demand is fulfilled
+	seconds  bitSet
+	accepted bitSet  // the rules that match
+	failures uint64  // of evaluations
+	memory   *Memory // of the matches
+	own      Memory  // when the caller brings none
+	addrs    addrTexts
 }
 
 // inputText is what is known of one source of texts for the event.
 type inputText struct {
+	gen   uint32
+	there bool // an entry that need not be there is
 	text  string
-	known bool
 	memo  *memo // nil until somebody asks for what follows from the text
 	memos memos
 }
 
+// inputSlot is what is known of one text for the event.
+type inputSlot struct {
+	gen   uint32
+	known *slotMemo
+	own   slotMemo // for what is too much to remember
+
+	lowGen uint32
+	low    string // lowerAscii() of the text
+	buf    []byte
+}
+
+// inputPattern is what is known of a pattern for the event.
+type inputPattern struct {
+	gen     uint32  // its literals occur, or it asks for none and was run
+	at      uint32  // its place in slotMemo.list
+	verdict verdict // of one that asks for no literal
+}
+
 type cachedGroup struct {
 	values   []string
-	known    bool
+	gen      uint32
 	complete bool // the event has all of them
 }
 
 var _ interpreter.Activation = (*input)(nil)
 
 func newInput(s *Set) *input {
-	in := &input{set: s, texts: make([]inputText, len(s.index.sources)), slots: make([]*slotMemo, len(s.index.texts)),
-		groups: make([]cachedGroup, len(s.groupings))}
+	x := s.index
+	in := &input{set: s, texts: make([]inputText, len(x.sources)), slots: make([]inputSlot, len(x.texts)), patterns: make([]inputPattern, len(x.patterns)),
+		groups: make([]cachedGroup, len(s.groupings)), shared: make([]cachedValue, len(x.values)), search: newScratch(x),
+		firsts: newBitSet(len(x.units)), seconds: newBitSet(len(x.units)), accepted: newBitSet(len(s.rules))}
 	in.memory = &in.own
-	words := 0
-	for i, src := range s.index.sources {
+	for i, src := range x.sources {
 		if src.memo {
-			in.texts[i].memos = newMemos(s.index, src)
+			in.texts[i].memos = newMemos(x, src)
 		}
 	}
-	for _, t := range s.index.texts {
-		words = max(words, t.words)
-	}
-	in.search.hits = make([]uint64, words)
 	return in
+}
+
+// begin takes an event up.
+func (in *input) begin(e *event.Event) {
+	in.ev = e
+	if in.gen++; in.gen == 0 { // after four thousand million events
+		for i := range in.texts {
+			in.texts[i].gen = 0
+		}
+		for i := range in.slots {
+			in.slots[i].gen, in.slots[i].lowGen = 0, 0
+		}
+		for i := range in.patterns {
+			in.patterns[i].gen = 0
+		}
+		for i := range in.groups {
+			in.groups[i].gen = 0
+		}
+		for i := range in.shared {
+			in.shared[i].gen = 0
+		}
+		in.gen = 1
+	}
 }
 
 // clear forgets the event, so that the pool does not keep it alive.
 func (in *input) clear() {
 	in.ev, in.memory = nil, &in.own
-	for i := range in.texts {
+	for _, i := range in.touched {
 		t := &in.texts[i]
 		if t.memo != nil && t.memo == t.memos.once {
 			t.memo.decoded = "" // may be a part of the event's text
 		}
-		t.text, t.known, t.memo = "", false, nil
+		t.text, t.memo = "", nil
 	}
-	clear(in.slots)
-	clear(in.groups)
+	for _, i := range in.grouped {
+		in.groups[i].values = nil
+	}
+	for _, i := range in.argued {
+		in.shared[i].args = nil
+	}
+	in.touched, in.grouped, in.argued = in.touched[:0], in.grouped[:0], in.argued[:0]
 }
 
 // source returns the text of the source.
 func (in *input) source(i int) string {
 	t := &in.texts[i]
-	if !t.known {
-		t.text, t.known = in.read(in.set.index.sources[i]), true
+	if t.gen != in.gen {
+		t.gen, t.memo = in.gen, nil
+		t.text, t.there = in.read(in.set.index.sources[i])
+		in.touched = append(in.touched, i)
 	}
 	return t.text
 }
 
-func (in *input) read(s *eventText) string {
+// there tells whether the source's text is there: an entry of a table field need not be.
+func (in *input) there(i int) bool {
+	in.source(i)
+	return in.texts[i].there
+}
+
+func (in *input) read(s *eventText) (string, bool) {
 	switch {
+	case s.joined:
+		return in.join(), true
 	case s.field.text != nil:
-		return s.field.text(in.ev)
+		return s.field.text(in.ev), true
 	case s.field.addr != nil:
-		return in.addrs.text(s.field.addr(in.ev))
+		return in.addrs.text(s.field.addr(in.ev)), true
 	}
-	return s.field.tab(in.ev)[s.entry]
+	text, ok := s.field.tab(in.ev)[s.entry]
+	return text, ok
+}
+
+// join is the address as sent in memory that is used again: it is valid until the next event.
+func (in *input) join() string {
+	r := &in.ev.Request
+	if r.Query == "" {
+		return r.Path
+	}
+	in.uri = append(append(append(in.uri[:0], r.Path...), '?'), r.Query...)
+	return view(in.uri)
 }
 
 // memo returns what is known of the source's text.
 func (in *input) memo(i int) *memo {
+	text := in.source(i)
 	t := &in.texts[i]
 	if t.memo == nil {
-		t.memo = t.memos.of(in.set.index, in.set.index.sources[i], in.source(i))
+		t.memo = t.memos.of(in.set.index, in.set.index.sources[i], text)
 	}
 	return t.memo
 }
@@ -128,63 +208,128 @@ func (in *input) slot(i int) string {
 	return m.decoded
 }
 
-// patterns returns what is known of the patterns on the text in the slot.
-func (in *input) patterns(i int) *slotMemo {
-	if s := in.slots[i]; s != nil {
-		return s
+// kept is the text in the slot for who keeps it longer than the event is looked at.
+func (in *input) kept(i int) string {
+	text := in.slot(i)
+	if in.set.index.sources[in.set.index.texts[i].source].joined {
+		return strings.Clone(text)
 	}
-	t := in.set.index.texts[i]
-	s := &in.memo(t.source).slots[t.place]
-	if !s.scanned {
-		t.find(in.slot(i), &in.search, s.possible)
-		s.scanned = true
-	}
-	in.slots[i] = s
-	return s
+	return text
 }
 
-// holds tells whether a pattern holds on the text in the slot. A pattern of which only the literals are known holds when they
-// occur.
-func (in *input) holds(slot, id int) bool {
-	s := in.patterns(slot)
-	word, bit := id>>6, uint64(1)<<(id&63)
-	if s.possible[word]&bit == 0 {
-		return false
+// lowered is lowerAscii() of the text in the slot; it is valid until the next event.
+func (in *input) lowered(i int) string {
+	s := &in.slots[i]
+	if s.lowGen == in.gen {
+		return s.low
 	}
-	p := in.set.index.texts[slot].patterns[id]
-	if p.run == nil {
-		return true
-	}
-	if s.asked[word]&bit == 0 {
-		s.asked[word] |= bit
-		s.holds[word] &^= bit
-		if p.run(in.slot(slot)) {
-			s.holds[word] |= bit
+	s.lowGen, s.low = in.gen, in.slot(i)
+	switch {
+	case !utf8.ValidString(s.low):
+		s.low = lowerInvalid(s.low)
+	case hasCapitals(s.low):
+		s.buf = s.buf[:0]
+		for j := range len(s.low) {
+			s.buf = append(s.buf, lower(s.low[j]))
 		}
+		s.low = view(s.buf)
 	}
-	return s.holds[word]&bit != 0
+	return s.low
 }
 
-// any tells whether one of the patterns can hold.
-func (in *input) any(patterns []mask) bool {
-	for i := range patterns {
-		m := &patterns[i]
-		s := in.slots[m.slot]
-		if s == nil {
-			s = in.patterns(m.slot)
+// lowerInvalid is what CEL's lowerAscii makes of a text that is not UTF-8: each byte of it that is none becomes U+FFFD.
+func lowerInvalid(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
 		}
-		if s.possible[m.word]&m.bits != 0 {
+		return r
+	}, s)
+}
+
+func hasCapitals(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 'A' && s[i] <= 'Z' {
 			return true
 		}
 	}
 	return false
 }
 
+// scan looks for literals in the text in the slot, once an event.
+func (in *input) scan(i int) *inputSlot {
+	s := &in.slots[i]
+	if s.gen == in.gen {
+		return s
+	}
+	t := in.set.index.texts[i]
+	s.gen, s.known = in.gen, &in.memo(t.source).slots[t.place]
+	if !s.known.scanned {
+		in.found = t.find(in.slot(i), &in.search, in.found[:0])
+		if len(in.found) > memoPatterns {
+			s.own.free, s.known = s.known.free, &s.own
+		}
+		s.known.fill(in.found)
+	}
+	for at, no := range s.known.list {
+		p := &in.patterns[no]
+		p.gen, p.at = in.gen, uint32(at)
+	}
+	return s
+}
+
+// possible tells whether the literals that the pattern asks for occur.
+func (in *input) possible(p *pattern) bool {
+	if p.free >= 0 {
+		return true
+	}
+	in.scan(p.slot)
+	return in.patterns[p.no].gen == in.gen
+}
+
+// holds tells whether a pattern holds on its text.
+func (in *input) holds(p *pattern) bool {
+	s := &in.slots[p.slot]
+	if s.gen != in.gen {
+		in.scan(p.slot)
+	}
+	state := &in.patterns[p.no]
+	var v *verdict
+	switch {
+	case p.free < 0 && state.gen != in.gen:
+		return false
+	case p.free < 0:
+		v = &s.known.verdicts[state.at]
+	case p.free < memoFree:
+		v = &s.known.free[p.free]
+	default:
+		if state.gen != in.gen {
+			state.gen, state.verdict = in.gen, unknown
+		}
+		v = &state.verdict
+	}
+	if *v == unknown {
+		*v = no
+		if p.run == nil || p.run(in.patternText(p)) {
+			*v = yes
+		}
+	}
+	return *v == yes
+}
+
+func (in *input) patternText(p *pattern) string {
+	if p.fold {
+		return in.lowered(p.slot)
+	}
+	return in.slot(p.slot)
+}
+
 // group returns the event's values for the rule's group_by; false when one is missing.
 func (in *input) group(r *Rule) ([]string, bool) {
 	c := &in.groups[r.signature]
-	if !c.known {
-		c.known, c.complete, c.values = true, true, in.memory.texts.take(len(r.group))
+	if c.gen != in.gen {
+		c.gen, c.complete, c.values = in.gen, true, in.memory.texts.take(len(r.group))
+		in.grouped = append(in.grouped, r.signature)
 		for i, f := range r.group {
 			c.values[i] = in.value(f)
 			c.complete = c.complete && c.values[i] != ""

@@ -6,12 +6,19 @@ import "hash/maphash"
 // alone (its decoded form, which patterns can hold on it, which do) is therefore remembered, for a bounded number of texts of a
 // bounded length. It is a pure function of the text and the rules, so that remembering changes nothing but the time it takes.
 
-// Bounds of what an input remembers of each source of texts: at most about 1 MB. Of texts outside of the lengths nothing is
+// Bounds of what an input remembers of each source of texts: at most about 2 MB, mostly much less. Of texts outside of the lengths nothing is
 // remembered: short ones are read through faster than looked up.
 const (
-	memoSize  = 2048 // texts; a power of two
-	memoShort = 40   // bytes of a text
-	memoLong  = 256
+	memoSize      = 2048 // texts of a field; a power of two
+	memoEntrySize = 128  // texts of an entry of a table, of which there may be many; a power of two
+	memoShort     = 40   // bytes of a text
+	memoLong      = 256
+)
+
+// Bounds of what is remembered of one text, however many patterns there are.
+const (
+	memoPatterns = 64 // that can hold on it; with more nothing is remembered of them
+	memoFree     = 64 // that ask for no literal
 )
 
 // memo is what is known of one text of one source. It owns all its memory.
@@ -25,20 +32,27 @@ type memo struct {
 	slots   []slotMemo
 }
 
-// slotMemo is what is known of the patterns on one text: bit sets by the pattern's number.
+// slotMemo is what is known of the patterns on one text.
 type slotMemo struct {
 	scanned  bool
-	possible []uint64 // the literals that it needs occur; valid when scanned
-	asked    []uint64 // it was run
-	holds    []uint64 // and held
+	list     []uint32  // the patterns whose literals occur, by number; valid when scanned
+	verdicts []verdict // of each of them
+	free     []verdict // of the first patterns that ask for no literal
 }
+
+// verdict is whether a pattern holds.
+type verdict uint8
+
+const (
+	unknown verdict = iota
+	yes
+	no
+)
 
 func newMemo(x *index, src *eventText) *memo {
 	m := &memo{slots: make([]slotMemo, len(src.slots))}
 	for i, slot := range src.slots {
-		n := x.texts[slot].masks
-		words := make([]uint64, 3*n)
-		m.slots[i] = slotMemo{possible: words[:n:n], asked: words[n : 2*n : 2*n], holds: words[2*n:]}
+		m.slots[i].free = make([]verdict, min(len(x.texts[slot].free), memoFree))
 	}
 	return m
 }
@@ -49,21 +63,33 @@ func (m *memo) reset(hash uint64) {
 	for i := range m.slots {
 		s := &m.slots[i]
 		s.scanned = false
-		clear(s.asked)
+		clear(s.free)
 	}
+}
+
+// fill sets which patterns can hold. A copy is made.
+func (s *slotMemo) fill(list []uint32) {
+	s.scanned = true
+	s.list = append(s.list[:0], list...)
+	s.verdicts = append(s.verdicts[:0], make([]verdict, len(list))...)
 }
 
 // memos remembers texts of one source. A text has one place, and the newest one in a place stays: no list to keep, and nobody can
 // choose texts that meet, because the seed is random.
 type memos struct {
 	seed  maphash.Seed
+	size  uint64  // of the table; a power of two
 	table []*memo // nil until the first text
 	empty *memo   // of the empty text
 	once  *memo   // for a text that is not remembered
 }
 
 func newMemos(x *index, src *eventText) memos {
-	return memos{seed: maphash.MakeSeed(), empty: newMemo(x, src), once: newMemo(x, src)}
+	size := uint64(memoSize)
+	if src.entry != "" {
+		size = memoEntrySize
+	}
+	return memos{seed: maphash.MakeSeed(), size: size, empty: newMemo(x, src), once: newMemo(x, src)}
 }
 
 // of returns the memo of the text.
@@ -76,14 +102,14 @@ func (ms *memos) of(x *index, src *eventText, text string) *memo {
 		return ms.once
 	}
 	if ms.table == nil {
-		ms.table = make([]*memo, memoSize)
+		ms.table = make([]*memo, ms.size)
 	}
 	hash := maphash.String(ms.seed, text)
-	m := ms.table[hash%memoSize]
+	m := ms.table[hash%ms.size]
 	switch {
 	case m == nil:
 		m = newMemo(x, src)
-		ms.table[hash%memoSize] = m
+		ms.table[hash%ms.size] = m
 	case m.hash == hash && string(m.text) == text:
 		return m
 	}

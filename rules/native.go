@@ -3,7 +3,6 @@ package rules
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	celast "github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
@@ -13,21 +12,23 @@ import (
 // test is the native form of a boolean expression. It never says no where CEL would say yes. An exact one also never says yes
 // where CEL would not, so that CEL need not be asked at all. fn is nil when nothing is known: then the answer is always "perhaps".
 //
+// CEL knows a third answer besides yes and no, the error: of a header that is not there, or a sum that overflows. It is no match,
+// and so is its negation. Therefore an exact test has two functions, of which at most one is true for an event.
+//
 // Most filters reject nearly every event by an equality, a set or a literal text that must occur. Deciding that here costs
 // nanoseconds and no memory; CEL costs some hundred nanoseconds and allocates for each value that it reads.
 type test struct {
-	fn    func(*input) bool
+	fn    func(*input) bool // CEL says yes; or may, when the test is not exact
+	no    func(*input) bool // CEL says no; set when the test is exact, and only then
 	exact bool
 	cost  int // costPlain to costRegex: cheap ones are asked first
-	// need, when it is not nil, has patterns of which one must be possible for fn to say yes. A rule that looks for fifty
-	// patterns is so refused by a few bit sets.
-	need []mask
+	// must is what an event must have for a yes, and mustNot for a no; nil when that is not known. See keys.go.
+	must, mustNot []demand
 }
 
-// mask names patterns on the text in a slot: bits of a word of the bit set of the patterns.
-type mask struct {
-	slot, word int
-	bits       uint64
+// sure is an exact test that is never an error.
+func sure(cost int, fn func(*input) bool) test {
+	return test{fn: fn, no: func(in *input) bool { return !fn(in) }, exact: true, cost: cost}
 }
 
 // What a test costs, for ordering.
@@ -64,7 +65,7 @@ func (c *compiler) test(e celast.Expr) test {
 	switch e.Kind() {
 	case celast.LiteralKind:
 		if b, ok := e.AsLiteral().(types.Bool); ok {
-			return test{fn: func(*input) bool { return bool(b) }, exact: true}
+			return sure(costPlain, func(*input) bool { return bool(b) })
 		}
 	case celast.ComprehensionKind:
 		return c.comprehension(e.AsComprehension())
@@ -86,6 +87,8 @@ func (c *compiler) call(call celast.CallExpr) test {
 		return some(c.test(args[0]), c.test(args[1]))
 	case operators.LogicalNot:
 		return not(c.test(args[0]))
+	case operators.Conditional:
+		return choice(c.test(args[0]), c.test(args[1]), c.test(args[2]))
 	case operators.Equals:
 		return c.equal(args[0], args[1])
 	case operators.NotEquals:
@@ -108,21 +111,23 @@ func (c *compiler) call(call celast.CallExpr) test {
 
 // all is the conjunction. What is not known does not restrict it.
 func all(a, b test) test {
+	must := allOf(a.must, b.must)
 	if a.fn == nil || b.fn == nil {
 		if a.fn == nil {
 			a = b
 		}
-		return test{fn: a.fn, cost: a.cost, need: a.need}
+		return test{fn: a.fn, cost: a.cost, must: must}
 	}
 	if b.cost < a.cost {
 		a, b = b, a
 	}
 	x, y := a.fn, b.fn
-	need := a.need
-	if need == nil || b.need != nil && len(b.need) < len(need) {
-		need = b.need
+	out := test{fn: func(in *input) bool { return x(in) && y(in) }, exact: a.exact && b.exact, cost: b.cost, must: must}
+	if out.exact {
+		x, y := a.no, b.no
+		out.no, out.mustNot = func(in *input) bool { return x(in) || y(in) }, anyOf(a.mustNot, b.mustNot)
 	}
-	return test{func(in *input) bool { return x(in) && y(in) }, a.exact && b.exact, b.cost, need}
+	return out
 }
 
 // some is the disjunction. One side that is not known makes the whole unknown.
@@ -134,104 +139,36 @@ func some(a, b test) test {
 		a, b = b, a
 	}
 	x, y := a.fn, b.fn
-	return test{func(in *input) bool { return x(in) || y(in) }, a.exact && b.exact, b.cost, either(a.need, b.need)}
-}
-
-// either joins the needs of two tests of which one suffices; nil when one of them needs nothing.
-func either(a, b []mask) []mask {
-	if a == nil || b == nil {
-		return nil
-	}
-	out := slices.Clone(a)
-	for _, m := range b {
-		if i := slices.IndexFunc(out, func(o mask) bool { return o.slot == m.slot && o.word == m.word }); i >= 0 {
-			out[i].bits |= m.bits
-		} else {
-			out = append(out, m)
-		}
+	out := test{fn: func(in *input) bool { return x(in) || y(in) }, exact: a.exact && b.exact, cost: b.cost, must: anyOf(a.must, b.must)}
+	if out.exact {
+		x, y := a.no, b.no
+		out.no, out.mustNot = func(in *input) bool { return x(in) && y(in) }, allOf(a.mustNot, b.mustNot)
 	}
 	return out
 }
 
 // not is the negation; only of what is exact can it be told.
 func not(a test) test {
-	if a.fn == nil || !a.exact {
+	if !a.exact {
 		return test{}
 	}
-	x := a.fn
-	return test{fn: func(in *input) bool { return !x(in) }, exact: true, cost: a.cost}
+	return test{fn: a.no, no: a.fn, exact: true, cost: a.cost, must: a.mustNot, mustNot: a.must}
 }
 
-// numOf recognises whole numbers and durations: fields, size() of a text, and in a condition counts.
-func (c *compiler) numOf(e celast.Expr) (func(*input) int64, bool) {
-	if e.Kind() == celast.CallKind {
-		return c.size(e.AsCall())
+// choice is c ? a : b. Where c is an error, so is the whole.
+func choice(c, a, b test) test {
+	if !c.exact { // one of the branches must hold
+		out := some(a, b)
+		out.no, out.exact, out.mustNot = nil, false, nil
+		return out
 	}
-	name, _ := fieldName(e)
-	for i := range c.aggregates {
-		if a := c.aggregates[i]; a.Name == name && a.integer {
-			return func(in *input) int64 { return int64(in.values[i]) }, true
-		}
+	out := some(all(c, a), all(not(c), b))
+	if out.exact {
+		yes, no, x, y := c.fn, c.no, a.no, b.no
+		out.no = func(in *input) bool { return yes(in) && x(in) || no(in) && y(in) }
+		out.mustNot = anyOf(a.mustNot, b.mustNot)
 	}
-	f := c.field(e)
-	switch {
-	case f == nil:
-	case f.num != nil:
-		return func(in *input) int64 { return f.num(in.ev) }, true
-	case f.span != nil:
-		return func(in *input) int64 { return int64(f.span(in.ev)) }, true
-	}
-	return nil, false
-}
-
-// constant recognises a whole number and duration("…").
-func (c *compiler) constant(e celast.Expr) (int64, bool) {
-	if e.Kind() == celast.CallKind {
-		call := e.AsCall()
-		if call.FunctionName() != "duration" || len(call.Args()) != 1 {
-			return 0, false
-		}
-		s, _ := c.literalText(call.Args()[0])
-		d, err := time.ParseDuration(s)
-		return int64(d), err == nil
-	}
-	n, ok := c.literal(e).(types.Int)
-	return int64(n), ok
-}
-
-func (c *compiler) order(op string, a, b celast.Expr) test {
-	x, okX := c.numOf(a)
-	n, okN := c.constant(b)
-	if !okX || !okN {
-		y, okY := c.numOf(b)
-		m, okM := c.constant(a)
-		if !okY || !okM {
-			return c.orderPair(op, x, y, okX && okY)
-		}
-		x, n, op = y, m, mirrored(op)
-	}
-	return test{fn: compare(op, x, func(*input) int64 { return n }), exact: true}
-}
-
-func (c *compiler) orderPair(op string, x, y func(*input) int64, ok bool) test {
-	if !ok {
-		return test{}
-	}
-	return test{fn: compare(op, x, y), exact: true}
-}
-
-func compare(op string, x, y func(*input) int64) func(*input) bool {
-	switch op {
-	case operators.Less:
-		return func(in *input) bool { return x(in) < y(in) }
-	case operators.LessEquals:
-		return func(in *input) bool { return x(in) <= y(in) }
-	case operators.Greater:
-		return func(in *input) bool { return x(in) > y(in) }
-	case operators.GreaterEquals:
-		return func(in *input) bool { return x(in) >= y(in) }
-	}
-	return func(in *input) bool { return x(in) == y(in) }
+	return out
 }
 
 // mirrored is the operator with its sides exchanged.
@@ -265,32 +202,49 @@ func (c *compiler) in(a, b celast.Expr) test {
 		}
 	}
 	if t, ok := c.textOf(a); ok && len(texts) == len(elements) {
-		tests := make([]func(*input) bool, len(texts))
-		for i, s := range texts {
-			tests[i] = equals(t, s)
-		}
-		return t.test(costPlain, func(in *input) bool {
-			return slices.ContainsFunc(tests, func(f func(*input) bool) bool { return f(in) })
-		})
+		return t.in(texts)
 	}
 	if x, ok := c.numOf(a); ok && len(nums) == len(elements) {
-		slices.Sort(nums)
-		return test{fn: func(in *input) bool { _, ok := slices.BinarySearch(nums, x(in)); return ok }, exact: true}
+		return x.in(nums)
 	}
 	return test{}
+}
+
+// in is the test that the text is one of some; large sets are hashed.
+func (t textRef) in(texts []string) test {
+	set := make(map[string]bool, len(texts))
+	var must []demand
+	for i, s := range texts {
+		set[s] = true
+		if d := t.demands(keyEqual, s); i == 0 {
+			must = d
+		} else {
+			must = anyOf(must, d)
+		}
+	}
+	out := t.test(costPlain, func(in *input) bool { return set[t.read(in)] })
+	if few := slices.Compact(slices.Sorted(slices.Values(texts))); len(few) <= 4 {
+		out = t.test(costPlain, func(in *input) bool { return slices.Contains(few, t.read(in)) })
+	}
+	out.must = allOf(out.must, must)
+	return out
 }
 
 func (c *compiler) member(a, b celast.Expr) test {
 	s, ok := c.literalText(a)
 	f := c.field(b)
+	var out test
 	switch {
 	case !ok || f == nil:
+		return test{}
 	case f.list != nil:
-		return test{fn: func(in *input) bool { return slices.Contains(f.list(in.ev), s) }, exact: true}
+		out = sure(costPlain, func(in *input) bool { return slices.Contains(f.list(in.ev), s) })
+		out.must = one(key{kind: keyMember, field: f.name, text: s}, 0.01)
 	case f.tab != nil:
-		return test{fn: func(in *input) bool { _, ok := f.tab(in.ev)[s]; return ok }, exact: true}
+		out = sure(costPlain, func(in *input) bool { _, ok := f.tab(in.ev)[s]; return ok })
+		out.must = one(key{kind: keyEntry, field: f.name, text: s}, 0.3)
 	}
-	return test{}
+	return out
 }
 
 // containsIP recognises cidr("10.0.0.0/8").containsIP(source.address). CEL fails on an event without an address.

@@ -154,7 +154,7 @@ func TestNativeAgreesWithCEL(t *testing.T) {
 func compareWithCEL(t *testing.T, set *Set, e *event.Event) int {
 	t.Helper()
 	in := newInput(set)
-	in.ev = e
+	in.begin(e)
 	var want []string
 	for _, rule := range set.rules {
 		if ok, err := rule.filter.holds(in); ok && err == nil && !e.Refused() {
@@ -189,7 +189,7 @@ func FuzzNative(f *testing.F) {
 		e.Request = event.RequestInfo{Method: "GET", Path: path, Query: query, UserAgent: agent, Referer: referer}
 		e.Bound()
 		in := newInput(set)
-		in.ev = e
+		in.begin(e)
 		for _, r := range set.rules {
 			want, err := r.filter.holds(in)
 			if got := r.accepts(in, r.filter); got != (want && err == nil) {
@@ -213,11 +213,11 @@ func TestRequirement(t *testing.T) {
 		slot, _ := x.slot(textKey{field: "request.path"})
 		need := (&compiler{index: x}).needs(slot, c.pattern)
 		need.run = func(string) bool { return true }
-		test := x.pattern(slot, patternKey{op: "test"}, func() *pattern { return need })
+		p, test := x.pattern(slot, patternKey{op: "test"}, func() *pattern { return need })
 		x.build()
 		in := newInput(&Set{index: x})
-		in.ev = &event.Event{Request: event.RequestInfo{Path: c.text}}
-		if !test.fn(in) || test.need != nil && !in.any(test.need) {
+		in.begin(&event.Event{Request: event.RequestInfo{Path: c.text}})
+		if !test.fn(in) || !in.possible(p) {
 			t.Errorf("%q: the formula %+v refuses %q", c.pattern, requirement(c.pattern), c.text)
 		}
 	}

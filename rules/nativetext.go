@@ -16,9 +16,21 @@ import (
 type textRef struct {
 	key     textKey
 	slot    int
+	source  int
 	fold    bool // lowerAscii() of it
-	partial bool // CEL fails when it is not there: no native form is exact
+	partial bool // CEL fails when it is not there
 }
+
+// read returns the text.
+func (t textRef) read(in *input) string {
+	if t.fold {
+		return in.lowered(t.slot)
+	}
+	return in.slot(t.slot)
+}
+
+// there tells whether a text is there that need not be.
+func (t textRef) there(in *input) bool { return in.there(t.source) }
 
 // textOf recognises request.path, request.headers["x"], decode() and lowerAscii() of them.
 func (c *compiler) textOf(e celast.Expr) (textRef, bool) {
@@ -26,7 +38,9 @@ func (c *compiler) textOf(e celast.Expr) (textRef, bool) {
 	if !ok || c.aggregates != nil {
 		return textRef{}, false
 	}
-	t.slot, ok = c.index.slot(t.key)
+	if t.slot, ok = c.index.slot(t.key); ok {
+		t.source = c.index.texts[t.slot].source
+	}
 	return t, ok
 }
 
@@ -53,6 +67,8 @@ func (c *compiler) textCall(call celast.CallExpr) (textRef, bool) {
 			return textRef{}, false
 		}
 		return textRef{key: textKey{field: f.name, entry: entry}, partial: true}, true
+	case fn == "orValue" && call.IsMemberFunction() && len(call.Args()) == 1:
+		return c.optional(call)
 	case fn == "decode" && len(call.Args()) == 1:
 		t, ok := c.textRef(call.Args()[0])
 		if t.fold || t.key.decoded {
@@ -93,51 +109,72 @@ func (c *compiler) literal(e celast.Expr) ref.Val {
 	return nil
 }
 
-// size recognises size(text) and text.size(), which count characters.
-func (c *compiler) size(call celast.CallExpr) (func(*input) int64, bool) {
-	arg := call.Target()
-	if !call.IsMemberFunction() {
-		if len(call.Args()) != 1 {
-			return nil, false
-		}
-		arg = call.Args()[0]
+// optional recognises request.headers[?"x"].orValue("").
+func (c *compiler) optional(call celast.CallExpr) (textRef, bool) {
+	empty, ok := c.literalText(call.Args()[0])
+	if !ok || empty != "" || call.Target().Kind() != celast.CallKind {
+		return textRef{}, false
 	}
-	if call.FunctionName() != "size" {
-		return nil, false
+	entry := call.Target().AsCall()
+	if entry.FunctionName() != operators.OptIndex || len(entry.Args()) != 2 {
+		return textRef{}, false
 	}
-	t, ok := c.textOf(arg)
-	if !ok || t.partial {
-		return nil, false
+	f := c.field(entry.Args()[0])
+	name, ok := c.literalText(entry.Args()[1])
+	if f == nil || f.tab == nil || !ok || name == "" {
+		return textRef{}, false
 	}
-	return func(in *input) int64 { return int64(utf8.RuneCountInString(in.slot(t.slot))) }, true
+	return textRef{key: textKey{field: f.name, entry: name}}, true
 }
 
 func (c *compiler) equal(a, b celast.Expr) test {
 	if _, ok := c.textOf(a); !ok {
 		a, b = b, a
 	}
-	if t, ok := c.textOf(a); ok {
-		if s, ok := c.literalText(b); ok {
-			return t.test(costPlain, equals(t, s))
-		}
-		if u, ok := c.textOf(b); ok && !t.fold && !u.fold && !t.partial && !u.partial {
-			return t.test(costPlain, func(in *input) bool { return in.slot(t.slot) == in.slot(u.slot) })
-		}
+	t, ok := c.textOf(a)
+	if !ok {
+		return c.order(operators.Equals, a, b)
+	}
+	if s, ok := c.literalText(b); ok {
+		return t.equals(s)
+	}
+	u, ok := c.textOf(b)
+	if !ok || t.partial || u.partial {
 		return test{}
 	}
-	return c.order(operators.Equals, a, b)
+	return sure(costPlain, func(in *input) bool { return t.read(in) == u.read(in) })
 }
 
-// test makes a test on the text.
+// test makes a test on the text; it is an error where the text is not there.
 func (t textRef) test(cost int, fn func(*input) bool) test {
-	return test{fn: fn, exact: !t.partial, cost: cost}
+	if !t.partial {
+		return sure(cost, fn)
+	}
+	return test{
+		fn:    func(in *input) bool { return t.there(in) && fn(in) },
+		no:    func(in *input) bool { return t.there(in) && !fn(in) },
+		exact: true, cost: cost,
+		must:    one(key{kind: keyEntry, field: t.key.field, text: t.key.entry}, 0.3),
+		mustNot: one(key{kind: keyEntry, field: t.key.field, text: t.key.entry}, 0.3),
+	}
 }
 
-func equals(t textRef, s string) func(*input) bool {
-	if t.fold {
-		return func(in *input) bool { v := in.slot(t.slot); return len(v) == len(s) && hasPrefixFold(v, s) }
+// asking adds a demand to a test.
+func (t test) asking(must []demand) test {
+	t.must = allOf(t.must, must)
+	return t
+}
+
+func (t textRef) equals(s string) test {
+	out := t.test(costPlain, func(in *input) bool { return t.read(in) == s })
+	if t.fold && isASCII(s) {
+		out = t.test(costPlain, func(in *input) bool { v := in.slot(t.slot); return len(v) == len(s) && hasPrefixFold(v, s) })
 	}
-	return func(in *input) bool { return in.slot(t.slot) == s }
+	out = out.asking(t.demands(keyEqual, s))
+	if s == "" {
+		out.mustNot = allOf(out.mustNot, t.filled())
+	}
+	return out
 }
 
 // hasPrefixFold tells whether v in lower case begins with s.
@@ -146,11 +183,7 @@ func hasPrefixFold(v, s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		b := v[i]
-		if b >= 'A' && b <= 'Z' {
-			b += 'a' - 'A'
-		}
-		if b != s[i] {
+		if lower(v[i]) != s[i] {
 			return false
 		}
 	}
@@ -165,59 +198,58 @@ func (c *compiler) textual(fn string, a, b celast.Expr) test {
 	}
 	switch fn {
 	case "startsWith":
-		if t.fold {
-			return t.test(costPlain, func(in *input) bool { return hasPrefixFold(in.slot(t.slot), s) })
-		}
-		return t.test(costPlain, func(in *input) bool { return strings.HasPrefix(in.slot(t.slot), s) })
+		return t.startsWith(s).asking(t.demands(keyPrefix, s))
 	case "endsWith":
-		return t.test(costPlain, endsWith(t, s))
+		return t.endsWith(s).asking(t.demands(keySuffix, s))
 	case "contains":
 		return c.contains(t, s)
 	}
 	return c.matches(t, s)
 }
 
-func endsWith(t textRef, s string) func(*input) bool {
-	if !t.fold {
-		return func(in *input) bool { return strings.HasSuffix(in.slot(t.slot), s) }
+func (t textRef) startsWith(s string) test {
+	if t.fold && isASCII(s) {
+		return t.test(costPlain, func(in *input) bool { return hasPrefixFold(in.slot(t.slot), s) })
 	}
-	return func(in *input) bool {
+	return t.test(costPlain, func(in *input) bool { return strings.HasPrefix(t.read(in), s) })
+}
+
+func (t textRef) endsWith(s string) test {
+	if !t.fold || !isASCII(s) {
+		return t.test(costPlain, func(in *input) bool { return strings.HasSuffix(t.read(in), s) })
+	}
+	return t.test(costPlain, func(in *input) bool {
 		v := in.slot(t.slot)
 		return len(v) >= len(s) && hasPrefixFold(v[len(v)-len(s):], s)
-	}
+	})
 }
 
 func (c *compiler) contains(t textRef, s string) test {
 	if !isASCII(s) || s == "" {
-		if t.fold {
-			return test{}
-		}
-		return t.test(costScan, func(in *input) bool { return strings.Contains(in.slot(t.slot), s) })
+		return t.test(costScan, func(in *input) bool { return strings.Contains(t.read(in), s) })
 	}
-	out := c.index.pattern(t.slot, patternKey{"contains", s, t.fold}, func() *pattern {
-		p := &pattern{}
+	return t.holds(c.index.pattern(t.slot, patternKey{"contains", s, t.fold}, func() *pattern {
+		p := &pattern{fold: t.fold, run: func(text string) bool { return strings.Contains(text, s) }}
 		p.require(c.index, t.slot, []string{s})
-		if !t.fold {
-			p.run = func(text string) bool { return strings.Contains(text, s) }
-		}
 		return p
-	})
-	out.exact = !t.fold && !t.partial
-	return out
+	}))
+}
+
+// holds is the test of a pattern on the text.
+func (t textRef) holds(p *pattern, out test) test {
+	fn := out.fn
+	exact := t.test(out.cost, fn)
+	exact.must = allOf(exact.must, out.must)
+	return exact
 }
 
 // matches looks for what the regular expression cannot do without, and only then runs it.
 func (c *compiler) matches(t textRef, expr string) test {
-	re, err := regexp.Compile(expr)
+	re, err := c.index.regex(expr)
 	if err != nil {
 		return test{}
 	}
-	out := c.index.pattern(t.slot, patternKey{"matches", expr, t.fold}, func() *pattern { return c.regexPattern(t, expr, re) })
-	if t.fold && out.need == nil {
-		return test{}
-	}
-	out.exact = !t.fold && !t.partial
-	return out
+	return t.holds(c.index.pattern(t.slot, patternKey{"matches", expr, t.fold}, func() *pattern { return c.regexPattern(t, expr, re) }))
 }
 
 func (c *compiler) regexPattern(t textRef, expr string, re *regexp.Regexp) *pattern {
@@ -225,9 +257,7 @@ func (c *compiler) regexPattern(t textRef, expr string, re *regexp.Regexp) *patt
 		return &pattern{run: s.match}
 	}
 	p := c.needs(t.slot, expr)
-	if !t.fold {
-		p.run, p.slow = re.MatchString, len(p.sets) == 0
-	}
+	p.run, p.fold, p.slow = re.MatchString, t.fold, len(p.sets) == 0
 	return p
 }
 
@@ -252,14 +282,17 @@ func (p *pattern) require(x *index, slot int, literals []string) {
 	if q, ok := newQuick(literals); ok {
 		p.small = append(p.small, q)
 	}
-	p.sets = append(p.sets, x.literals(slot, literals))
+	if len(p.sets) == 0 {
+		p.telling = literals
+	}
+	p.sets = append(p.sets, x.literalIDs(slot, literals))
 	p.special = p.special || !slices.ContainsFunc(literals, plainText)
 }
 
 // formula is the test for a formula of literals.
 func (c *compiler) formula(slot int, f formula) func(hits []uint64) bool {
 	if len(f.literals) > 0 {
-		return c.index.literals(slot, f.literals).hit
+		return c.index.literalIDs(slot, f.literals).meets
 	}
 	parts := make([]func([]uint64) bool, len(f.parts))
 	for i, p := range f.parts {

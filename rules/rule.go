@@ -55,6 +55,8 @@ type Rule struct {
 	condition *expression // nil: always true
 	group     []*field
 	signature int // which of the Set's groupings this is
+	arguments int // the number of its aggregates among the values that rules share; 0: none
+	unit      *unit
 	set       *Set
 	src       source
 	errs      *atomic.Uint64

@@ -26,7 +26,7 @@ type Set struct {
 func newSet(rules []*Rule) *Set {
 	s := &Set{rules: rules, index: newIndex()}
 	seen := map[string]int{}
-	for _, r := range rules {
+	for i, r := range rules {
 		key := strings.Join(r.GroupBy, " ")
 		sig, ok := seen[key]
 		if !ok {
@@ -35,7 +35,7 @@ func newSet(rules []*Rule) *Set {
 			s.groupings = append(s.groupings, r.group)
 		}
 		r.signature, r.set = sig, s
-		s.index.add(r)
+		s.index.add(r, i)
 	}
 	s.index.build()
 	s.pool.New = func() any { return newInput(s) }
@@ -69,7 +69,7 @@ func (s *Set) Only(keep func(*Rule) bool) *Set {
 // clone returns a copy that can be part of another Set.
 func (r *Rule) clone() *Rule {
 	c := *r
-	c.errs = new(atomic.Uint64)
+	c.errs, c.unit, c.arguments = new(atomic.Uint64), nil, 0
 	c.filter, c.condition = r.filter.clone(), r.condition.clone()
 	c.Aggregates = slices.Clone(r.Aggregates)
 	for i := range c.Aggregates {
@@ -93,38 +93,41 @@ func (s *Set) MatchIn(mem *Memory, e *event.Event, dst []Match) []Match {
 		return dst
 	}
 	in := s.pool.Get().(*input)
-	in.ev = e
 	if mem != nil {
 		in.memory = mem
 	}
-	refused := e.Refused()
-	for _, r := range s.rules {
-		if refused && !r.IncludeEnforced || !r.accepts(in, r.filter) {
-			continue
-		}
-		if group, ok := in.group(r); ok {
-			dst = append(dst, Match{Rule: r, Group: group, Args: r.args(in)})
-		}
-	}
+	dst = in.match(e, dst)
 	in.clear()
 	s.pool.Put(in)
 	return dst
 }
 
-// accepts evaluates a boolean expression over the input: natively as far as possible, by CEL where that cannot decide. An
+// accepts evaluates a boolean expression over the event, natively as far as possible and once for all rules that share it. An
 // evaluation error counts and is "no".
 func (r *Rule) accepts(in *input, x *expression) bool {
-	if x.test.need != nil && !in.any(x.test.need) || x.test.fn != nil && !x.test.fn(in) {
-		return false
+	if x.test.exact && x.test.cost == costPlain {
+		return x.test.fn(in)
 	}
-	if x.test.exact {
-		return true
+	c := new(cachedValue)
+	if x.shared > 0 {
+		var known bool
+		if c, known = in.cached(x.shared); known {
+			if c.failures > 0 {
+				in.fail(r)
+			}
+			return c.holds
+		}
 	}
-	ok, err := x.holds(in)
-	if err != nil {
-		r.errs.Add(1)
+	c.holds, c.failures = x.test.fn == nil || x.test.fn(in), 0
+	if !c.holds || x.test.exact {
+		return c.holds
 	}
-	return ok
+	var err error
+	if c.holds, err = x.holds(in); err != nil {
+		in.fail(r)
+		c.failures = 1
+	}
+	return c.holds
 }
 
 // args works out what the event contributes to each aggregate.
@@ -149,7 +152,7 @@ func (r *Rule) args(in *input) []Arg {
 			args[i].In = false
 		}
 		if err != nil {
-			r.errs.Add(1)
+			in.fail(r)
 			args[i] = Arg{}
 		}
 	}
@@ -170,8 +173,8 @@ func (r *Rule) Holds(values []float64) (bool, error) {
 	in.aggregates, in.values = r.Aggregates, append(in.values[:0], values...)
 	ok, err := false, error(nil)
 	switch {
-	case x.test.fn != nil && !x.test.fn(in):
-	case x.test.exact:
+	case x.test.fn != nil && !x.test.fn(in) && (x.test.no == nil || x.test.no(in)):
+	case x.test.exact && x.test.fn(in):
 		ok = true
 	default:
 		if ok, err = x.holds(in); err != nil {

@@ -33,11 +33,26 @@ func (c *compiler) comprehension(f celast.ComprehensionExpr) test {
 	for _, e := range elements[1:] {
 		out = join(out, c.with(f.IterVar(), e, body))
 	}
-	// An element that CEL fails on keeps the whole from being true, which the unrolled form cannot tell.
+	// An element that CEL fails on keeps the whole from having a value.
 	for _, e := range elements {
-		if t, ok := c.textOf(e); (!ok || t.partial) && c.literal(e) == nil {
-			out.exact = false
+		if t, ok := c.textOf(e); ok && t.partial {
+			out = t.given(out)
+		} else if !ok && c.literal(e) == nil {
+			out.no, out.exact, out.mustNot = nil, false, nil
 		}
+	}
+	return out
+}
+
+// given is the test where the text is there, and an error elsewhere.
+func (t textRef) given(out test) test {
+	yes, no := out.fn, out.no
+	if yes == nil {
+		return test{}
+	}
+	out.fn = func(in *input) bool { return t.there(in) && yes(in) }
+	if no != nil {
+		out.no = func(in *input) bool { return t.there(in) && no(in) }
 	}
 	return out
 }
