@@ -12,8 +12,9 @@ type search struct {
 	three   *[1 << (3*6 - 6)]uint64 // bit set over three classes
 	table   []place                 // open addressing by key; its size is a power of two
 	shift   uint32
-	lengths [4]bool // how many rarest characters literals have
-	size    int     // of the literals
+	ones    uint64     // the classes of literals of one character
+	twos    [64]uint64 // bit sets of the last class of literals of two, by the first
+	size    int        // of the literals
 }
 
 // place is a literal in the table.
@@ -88,7 +89,12 @@ func (s *search) add(id uint32, literal string) {
 	for before := range uint32(1) << (6 * (3 - n)) {
 		s.set(before<<(6*n) | code)
 	}
-	s.lengths[n] = true
+	switch n {
+	case 1:
+		s.ones |= 1 << code
+	case 2:
+		s.twos[code>>6] |= 1 << (code & 63)
+	}
 	key := code | uint32(n)<<18
 	at := s.place(key)
 	for s.table[at].key != 0 {
@@ -156,10 +162,12 @@ func (s *search) scan(text string, f *finds, ascii bool) bool {
 			}
 			continue
 		}
-		for n := uint32(1); n <= 3; n++ {
-			if s.lengths[n] {
-				s.look(x&(1<<(6*n)-1)|n<<18, text, i+1, f)
-			}
+		s.look(x|3<<18, text, i+1, f)
+		if s.twos[x>>6&63]&(1<<(x&63)) != 0 {
+			s.look(x&(1<<12-1)|2<<18, text, i+1, f)
+		}
+		if s.ones&(1<<(x&63)) != 0 {
+			s.look(x&63|1<<18, text, i+1, f)
 		}
 	}
 	return true
