@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"regexp"
@@ -36,8 +37,16 @@ func randomEvent(r *rand.Rand) *event.Event {
 	if r.IntN(3) > 0 {
 		e.Source.Address = netip.AddrFrom4([4]byte{203, 0, 113, byte(r.IntN(20))})
 	}
+	e.Request.Referer = pick(r, words())
 	if r.IntN(2) == 0 {
-		e.Request.Headers = map[string]string{"x-a": text()}
+		e.Request.Headers = map[string]string{"x-a": text(), "x-c": pick(r, words())}
+	}
+	if r.IntN(4) == 0 {
+		e.Request.Headers = map[string]string{"x-b": ""}
+		e.Ext = map[string]string{"a": pick(r, words())}
+	}
+	if r.IntN(6) == 0 {
+		e.Request.Size = pick(r, []int64{math.MaxInt64, math.MaxInt64 - 3, math.MinInt64, -1})
 	}
 	if r.IntN(2) == 0 {
 		e.Principal = event.Principal{ID: pick(r, words()), Roles: []string{pick(r, words())}}
@@ -50,7 +59,9 @@ func randomEvent(r *rand.Rand) *event.Event {
 func randomExpr(r *rand.Rand, depth int) string {
 	sub := func() string { return randomExpr(r, depth-1) }
 	if depth > 0 {
-		switch r.IntN(6) {
+		switch r.IntN(7) {
+		case 6:
+			return "(" + sub() + " ? " + sub() + " : " + sub() + ")"
 		case 0, 1:
 			return "(" + sub() + " && " + sub() + ")"
 		case 2:
@@ -63,7 +74,20 @@ func randomExpr(r *rand.Rand, depth int) string {
 			return fmt.Sprintf("cel.bind(t, %s, %s && %s)", randomText(r), randomTest(r, "t"), sub())
 		}
 	}
-	switch r.IntN(9) {
+	switch r.IntN(16) {
+	case 8:
+		return fmt.Sprintf("%s %s %s", randomSum(r, 2), pick(r, []string{"==", "!=", "<", ">", "<=", ">="}), randomSum(r, 1))
+	case 9:
+		h := pick(r, []string{"x-a", "x-b", "x-c"})
+		return fmt.Sprintf("%q in request.headers && %s", h, randomTest(r, fmt.Sprintf("request.headers[%q]", h)))
+	case 10:
+		return randomTest(r, pick(r, []string{`request.headers[?"x-b"].orValue("")`, `ext[?"a"].orValue("")`, `ext["a"]`}))
+	case 11:
+		return randomSum(r, 1) + " in [0, 2, 5, 404]"
+	case 12:
+		return fmt.Sprintf("request.size %s %s", pick(r, []string{"<", ">", "<=", ">=", "==", "!="}), pick(r, []string{"-9223372036854775808", "9223372036854775807", "0", "3"}))
+	case 13:
+		return pick(r, []string{"true", "false", `request.query != ""`, `"a" in ext`, `principal.id == ""`})
 	case 0:
 		return fmt.Sprintf("response.code %s %d", pick(r, []string{"==", "!=", "<", ">", "<=", ">="}), pick(r, []int{200, 401, 404}))
 	case 1:
@@ -85,7 +109,7 @@ func randomExpr(r *rand.Rand, depth int) string {
 }
 
 func randomText(r *rand.Rand) string {
-	t := pick(r, []string{"request.path", "request.query", "request.useragent", "request.method", "principal.id", "source.address", `request.headers["x-a"]`})
+	t := pick(r, []string{"request.uri", "request.referer", "request.path", "request.query", "request.useragent", "request.method", "principal.id", "source.address", `request.headers["x-a"]`})
 	if r.IntN(2) == 0 {
 		t = "decode(" + t + ")"
 	}
@@ -115,50 +139,81 @@ func randomTest(r *rand.Rand, text string) string {
 		`"[<&]"`, `"a(?:b|c)*=1"`, `"(?:or|and) \\d+=\\d+"`, `"^$"`, `"é"`, `"sq(?:l|L)map|x\\ny"`}) + ")"
 }
 
+// randomSum returns a whole number.
+func randomSum(r *rand.Rand, depth int) string {
+	if depth > 0 {
+		switch r.IntN(3) {
+		case 0:
+			return fmt.Sprintf("(%s %s %s)", randomSum(r, depth-1), pick(r, []string{"+", "-", "*"}), randomSum(r, depth-1))
+		case 1:
+			return fmt.Sprintf("(%s ? %s : %s)", randomExpr(r, 0), randomSum(r, depth-1), randomSum(r, depth-1))
+		}
+	}
+	return pick(r, []string{"request.size", "response.code", "size(request.query)", "3", "9223372036854775807", `size(request.headers["x-a"])`})
+}
+
 // TestNativeAgreesWithCEL compares Match, which decides natively what it can, with CEL alone.
 func TestNativeAgreesWithCEL(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	accepted, exact, total := 0, 0, 0
-	for range 60 {
-		var text strings.Builder
-		for i := range 10 {
-			filter := randomExpr(r, 3)
-			if i%3 == 0 {
-				filter = randomExpr(r, 1)
-			}
-			fmt.Fprintf(&text, "---\nid: r%d\ntitle: R\nfilter: |\n  %s\n", i, strings.ReplaceAll(filter, "\n", `\n`))
-		}
-		set, err := Load(fstest.MapFS{"r.yaml": {Data: []byte(text.String())}})
-		if err != nil {
-			if strings.Contains(err.Error(), "impossible comparison") {
-				continue
-			}
-			t.Fatal(err)
-		}
+	for _, n := range []int{1, 2, 10, 60, 300, 300, 300} {
+		set := randomSet(t, r, n)
 		for _, rule := range set.rules {
 			total++
 			if rule.filter.test.exact {
 				exact++
 			}
 		}
-		for range 200 {
+		for range 150 {
 			accepted += compareWithCEL(t, set, randomEvent(r))
 		}
 	}
+	t.Logf("%d matches, %d of %d filters exact", accepted, exact, total)
 	if accepted == 0 || exact == 0 || exact == total {
 		t.Errorf("%d matches, %d of %d filters exact: the test does not tell", accepted, exact, total)
 	}
 }
 
+// randomSet returns up to n rules with all kinds of filters; some are there twice.
+func randomSet(t testing.TB, r *rand.Rand, n int) *Set {
+	t.Helper()
+	files := fstest.MapFS{}
+	filter := ""
+	for i := range n {
+		if i%7 != 6 {
+			filter = randomExpr(r, pick(r, []int{0, 1, 1, 2, 3}))
+		}
+		text := fmt.Sprintf("id: r%03d\ntitle: R\nfilter: |\n  %s\n", i, strings.ReplaceAll(filter, "\n", `\n`))
+		if i%5 == 0 {
+			text += "include_enforced: true\n"
+		}
+		one := fstest.MapFS{"r.yaml": {Data: []byte(text)}}
+		switch _, err := Load(one); {
+		case err == nil:
+			files[fmt.Sprintf("r%03d.yaml", i)] = one["r.yaml"]
+		case !strings.Contains(err.Error(), "impossible comparison") && !strings.Contains(err.Error(), "too costly"):
+			t.Fatalf("%s: %v", filter, err)
+		}
+	}
+	set, err := Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
 // compareWithCEL fails when the set's answer is not CEL's; it returns how many rules accept.
-func compareWithCEL(t *testing.T, set *Set, e *event.Event) int {
+func compareWithCEL(t testing.TB, set *Set, e *event.Event) int {
 	t.Helper()
 	in := newInput(set)
 	in.begin(e)
 	var want []string
 	for _, rule := range set.rules {
-		if ok, err := rule.filter.holds(in); ok && err == nil && !e.Refused() {
+		if ok, err := rule.filter.holds(in); ok && err == nil && (!e.Refused() || rule.IncludeEnforced) {
 			want = append(want, rule.ID)
+			if let := set.LetIn(rule, e); len(rule.Keys()) > 0 && len(let) == 0 {
+				t.Errorf("rule %s: %s\nnone of its keys let the event in: %q", rule.ID, rule.filter.text, rule.Keys())
+			}
 		}
 	}
 	var got []string
@@ -195,6 +250,44 @@ func FuzzNative(f *testing.F) {
 			if got := r.accepts(in, r.filter); got != (want && err == nil) {
 				t.Errorf("rule %s: %t, CEL alone %t, %v", r.ID, got, want, err)
 			}
+		}
+	})
+}
+
+// bytesSource makes a fuzzer's bytes the source of choices, one for each. When they are used up it goes on by itself: rand draws
+// again until a number suits it.
+type bytesSource struct {
+	left []byte
+	rest *rand.PCG
+}
+
+func (s *bytesSource) Uint64() uint64 {
+	if len(s.left) == 0 {
+		return s.rest.Uint64()
+	}
+	v := uint64(s.left[0])
+	s.left = s.left[1:]
+	return v<<56 | v<<24 | 0xabcdef
+}
+
+// FuzzIndex compares with CEL on rules and an event that the fuzzer makes.
+func FuzzIndex(f *testing.F) {
+	r := rand.New(rand.NewPCG(21, 22))
+	for range 8 {
+		b := make([]byte, 200)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		f.Add(b, "/login", "a=%3Cb%3E", "sqlmap")
+	}
+	f.Fuzz(func(t *testing.T, choices []byte, path, query, agent string) {
+		r := rand.New(&bytesSource{choices[:min(len(choices), 400)], rand.NewPCG(1, uint64(len(choices)))})
+		set := randomSet(t, r, 4)
+		for _, e := range []*event.Event{randomEvent(r), randomEvent(r)} {
+			compareWithCEL(t, set, e)
+			e.Request.Path, e.Request.Query, e.Request.UserAgent = path, query, agent
+			e.Bound()
+			compareWithCEL(t, set, e)
 		}
 	})
 }
