@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/warder/warder/internal/event"
@@ -156,8 +156,9 @@ func randomSum(r *rand.Rand, depth int) string {
 func TestNativeAgreesWithCEL(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	accepted, exact, total := 0, 0, 0
+	env := testEnvironment(t)
 	for _, n := range []int{1, 2, 10, 60, 300, 300, 300} {
-		set := randomSet(t, r, n)
+		set := randomSet(t, r, env, n)
 		for _, rule := range set.rules {
 			total++
 			if rule.filter.test.exact {
@@ -175,31 +176,32 @@ func TestNativeAgreesWithCEL(t *testing.T) {
 }
 
 // randomSet returns up to n rules with all kinds of filters; some are there twice.
-func randomSet(t testing.TB, r *rand.Rand, n int) *Set {
+func randomSet(t testing.TB, r *rand.Rand, env *environment, n int) *Set {
 	t.Helper()
-	files := fstest.MapFS{}
+	var rules []*Rule
 	filter := ""
 	for i := range n {
 		if i%7 != 6 {
 			filter = randomExpr(r, pick(r, []int{0, 1, 1, 2, 3}))
 		}
-		text := fmt.Sprintf("id: r%03d\ntitle: R\nfilter: |\n  %s\n", i, strings.ReplaceAll(filter, "\n", `\n`))
-		if i%5 == 0 {
-			text += "include_enforced: true\n"
-		}
-		one := fstest.MapFS{"r.yaml": {Data: []byte(text)}}
-		switch _, err := Load(one); {
+		x, err := env.compile(env.events, filter, nil)
+		switch {
 		case err == nil:
-			files[fmt.Sprintf("r%03d.yaml", i)] = one["r.yaml"]
+			rules = append(rules, &Rule{ID: fmt.Sprintf("r%03d", i), filter: x, IncludeEnforced: i%5 == 0, errs: new(atomic.Uint64)})
 		case !strings.Contains(err.Error(), "impossible comparison") && !strings.Contains(err.Error(), "too costly"):
 			t.Fatalf("%s: %v", filter, err)
 		}
 	}
-	set, err := Load(files)
+	return newSet(rules)
+}
+
+func testEnvironment(t testing.TB) *environment {
+	t.Helper()
+	env, err := newEnvironment()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return set
+	return env
 }
 
 // compareWithCEL fails when the set's answer is not CEL's; it returns how many rules accept.
@@ -272,6 +274,7 @@ func (s *bytesSource) Uint64() uint64 {
 
 // FuzzIndex compares with CEL on rules and an event that the fuzzer makes.
 func FuzzIndex(f *testing.F) {
+	env := testEnvironment(f)
 	r := rand.New(rand.NewPCG(21, 22))
 	for range 8 {
 		b := make([]byte, 200)
@@ -282,7 +285,7 @@ func FuzzIndex(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, choices []byte, path, query, agent string) {
 		r := rand.New(&bytesSource{choices[:min(len(choices), 400)], rand.NewPCG(1, uint64(len(choices)))})
-		set := randomSet(t, r, 4)
+		set := randomSet(t, r, env, 4)
 		for _, e := range []*event.Event{randomEvent(r), randomEvent(r)} {
 			compareWithCEL(t, set, e)
 			e.Request.Path, e.Request.Query, e.Request.UserAgent = path, query, agent

@@ -8,13 +8,13 @@ import "unsafe"
 // Two characters outside ASCII fold to ASCII letters in regular expressions without regard to case, U+017F to s and U+212A to k;
 // they count as those letters here. It is immutable.
 type search struct {
-	class   *[256]uint8             // byte → one of 64 classes; 0 stands for what is before the text
-	three   *[1 << (3*6 - 6)]uint64 // bit set over three classes
-	table   []place                 // open addressing by key; its size is a power of two
-	shift   uint32
-	ones    uint64     // the classes of literals of one character
-	twos    [64]uint64 // bit sets of the last class of literals of two, by the first
-	size    int        // of the literals
+	class *[256]uint8             // byte → one of 64 classes; 0 stands for what is before the text
+	three *[1 << (3*6 - 6)]uint64 // bit set over three classes
+	table []place                 // open addressing by key; its size is a power of two
+	shift uint32
+	ones  uint64     // the classes of literals of one character
+	twos  [64]uint64 // bit sets of the last class of literals of two, by the first
+	size  int        // of the literals
 }
 
 // place is a literal in the table.
