@@ -28,9 +28,11 @@ type input struct {
 	texts    []inputText // by source
 	slots    []inputSlot // by slot
 	patterns []inputPattern
-	touched  []int // the sources that were read
-	grouped  []int // the groupings that were asked for
-	argued   []int // the lists of aggregates that were
+	dfas     []*dfa // by pattern; nil until it is run
+	room     int    // what they may still take, in bytes
+	touched  []int  // the sources that were read
+	grouped  []int  // the groupings that were asked for
+	argued   []int  // the lists of aggregates that were
 	groups   []cachedGroup
 	shared   []cachedValue
 	search   scratch
@@ -85,7 +87,7 @@ func newInput(s *Set) *input {
 	in := &input{set: s, texts: make([]inputText, len(x.sources)), slots: make([]inputSlot, len(x.texts)), patterns: make([]inputPattern, len(x.patterns)),
 		groups: make([]cachedGroup, len(s.groupings)), shared: make([]cachedValue, len(x.values)), search: newScratch(x),
 		firsts: newBitSet(len(x.units)), seconds: newBitSet(len(x.units)), accepted: newBitSet(len(s.rules))}
-	in.memory = &in.own
+	in.memory, in.dfas, in.room = &in.own, make([]*dfa, len(x.patterns)), dfaMemory
 	for i, src := range x.sources {
 		if src.memo {
 			in.texts[i].memos = newMemos(x, src)
@@ -310,7 +312,7 @@ func (in *input) holds(p *pattern) bool {
 	}
 	if *v == unknown {
 		*v = no
-		if p.run == nil || p.run(in.patternText(p)) {
+		if p.machine != nil && in.matches(p, in.patternText(p)) || p.machine == nil && (p.run == nil || p.run(in.patternText(p))) {
 			*v = yes
 		}
 	}

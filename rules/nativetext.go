@@ -257,7 +257,7 @@ func (c *compiler) regexPattern(t textRef, expr string, re *regexp.Regexp) *patt
 		return &pattern{run: s.match}
 	}
 	p := c.needs(t.slot, expr)
-	p.run, p.fold, p.slow = re.MatchString, t.fold, len(p.sets) == 0
+	p.machine, p.fold, p.slow = newMachine(expr, re), t.fold, len(p.sets) == 0
 	return p
 }
 

@@ -123,8 +123,8 @@ func (u *unit) accepts(in *input) bool {
 	return ok
 }
 
-// matches appends the matches of the rules that were marked, in id order.
-func (in *input) matches(refused bool, dst []Match) []Match {
+// report appends the matches of the rules that were marked, in id order.
+func (in *input) report(refused bool, dst []Match) []Match {
 	rules := in.set.rules
 	for i, used := range in.accepted.used {
 		for ; used != 0; used &= used - 1 {
@@ -149,5 +149,5 @@ func (in *input) match(e *event.Event, dst []Match) []Match {
 	in.begin(e)
 	refused := e.Refused()
 	in.judge(refused)
-	return in.matches(refused, dst)
+	return in.report(refused, dst)
 }

@@ -34,10 +34,11 @@ type pattern struct {
 	telling []string                 // the literals of the first set
 	small   []quick                  // those of the sets with few literals
 	formula func(hits []uint64) bool // says more than sets; nil: nothing more
-	run     func(text string) bool   // decides
-	fold    bool                     // run wants the text in lower case
-	special bool                     // it needs a character that is not plain
-	slow    bool                     // run is, and there is no literal to look for first
+	run     func(text string) bool   // decides; nil when machine does, or nothing more is known
+	machine *machine
+	fold    bool // run wants the text in lower case
+	special bool // it needs a character that is not plain
+	slow    bool // run is, and there is no literal to look for first
 
 	posts *posts // the filters behind it; nil for none
 }
