@@ -9,6 +9,7 @@ import (
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/rules"
 )
 
 // Limits of what an alert shows, in bytes; longer text is cut at a rune border.
@@ -23,7 +24,7 @@ type finding struct {
 	start, end int64
 	count      int64
 	refs       []ref
-	values     []float64
+	values     []rules.Value
 }
 
 // alert writes the finding down. Nothing in it depends on anything but the stream and the rule.
@@ -44,7 +45,15 @@ func (s *Shard) alert(t *table, group []string, o *Origin, f finding) *alert.Ale
 		a.Group[name] = group[i]
 	}
 	for i, v := range f.values {
-		a.Values[r.Aggregates[i].Name] = round(v)
+		names := r.Aggregates[i].Names()
+		if len(names) == 1 {
+			a.Values[names[0]] = round(v.Number)
+			continue
+		}
+		if a.Texts == nil {
+			a.Texts = map[string]string{}
+		}
+		a.Texts[names[0]], a.Values[names[1]], a.Values[names[2]] = v.Text, round(v.Number), round(v.Share)
 	}
 	for _, x := range f.refs {
 		a.Events = append(a.Events, x.eventID().String())
@@ -102,11 +111,15 @@ func cut(s string, limit int) string {
 // that different values stay different groups.
 func boundGroup(dst, group []string) []string {
 	for _, v := range group {
-		if len(v) > maxGroupValue {
-			h := sha256.Sum256([]byte(v))
-			v = cut(v, maxGroupValue-17) + "#" + hex.EncodeToString(h[:8])
-		}
-		dst = append(dst, v)
+		dst = append(dst, bounded(v, maxGroupValue))
 	}
 	return dst
+}
+
+func bounded(v string, limit int) string {
+	if len(v) <= limit {
+		return v
+	}
+	h := sha256.Sum256([]byte(v))
+	return cut(v, limit-17) + "#" + hex.EncodeToString(h[:8])
 }

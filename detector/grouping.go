@@ -120,13 +120,13 @@ func (t *table) newEntity() *entity {
 	if n := len(t.spare); n > 0 {
 		h, t.spare[n-1] = t.spare[n-1], nil
 		t.spare = t.spare[:n-1]
-	} else if t.sliding() {
+	} else if t.ringed() {
 		h = &home{}
 	} else {
 		return &entity{}
 	}
 	h.entity.home, h.entity.own = h, &h.ring
-	h.ring.layout, h.ring.size, h.ring.totals = t.layout, t.size, h.totals[:len(t.kinds)]
+	h.ring.layout, h.ring.size, h.ring.totals = t.layout, t.ringSize(), h.totals[:len(t.kinds)]
 	return &h.entity
 }
 
@@ -144,7 +144,12 @@ func (t *table) recycle(n *entity) {
 	t.spare = append(t.spare, h)
 }
 
-// sliding tells whether the rule's entities have a first window that fits into their home.
-func (t *table) sliding() bool {
-	return t.rule.Window.Type == rules.Sliding && len(t.kinds) <= len(home{}.totals)
+// ringed tells whether the rule's entities have a first window that fits into their home.
+func (t *table) ringed() bool {
+	return t.rings() && len(t.kinds) <= len(home{}.totals)
+}
+
+// rings tells whether the rule's windows begin as rings.
+func (t *table) rings() bool {
+	return t.rule.Window.Type == rules.Sliding || t.rule.Window.Type == rules.Session
 }

@@ -60,6 +60,8 @@ func (s *stream) event(at time.Duration, attrs ...string) (*event.Event, error) 
 			e.Response.Code = int(n)
 		case k == "size" && numErr == nil:
 			e.Response.Size = n
+		case k == "us" && numErr == nil:
+			e.Request.Duration = time.Duration(n) * time.Microsecond
 		case k == "dropped" && numErr == nil:
 			e.Dropped = uint64(n)
 		default:
@@ -123,6 +125,9 @@ func describe(a *alert.Alert) string {
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.Values)) {
 		fmt.Fprintf(&b, " %s=%s", k, strconv.FormatFloat(a.Values[k], 'f', -1, 64))
+	}
+	for _, k := range slices.Sorted(maps.Keys(a.Texts)) {
+		fmt.Fprintf(&b, " %s=%q", k, a.Texts[k])
 	}
 	fmt.Fprintf(&b, " of %d events, ids", a.EventCount)
 	seq := func(id string) uint64 { n, _ := strconv.ParseUint(id[16:], 16, 64); return n }

@@ -41,6 +41,9 @@ type MatchRecord struct {
 func newRecord(r *rules.Rule, group []string, args []Arg, o *Origin) *MatchRecord {
 	m := &MatchRecord{Rule: r.ID, RuleVersion: r.Version, Group: slices.Clone(group), Args: slices.Clone(args),
 		Event: o.ID, Time: o.Time, Dropped: o.Dropped}
+	for i := range m.Args {
+		m.Args[i].Text = bounded(m.Args[i].Text, maxTopText)
+	}
 	if o.Sample != nil {
 		m.Sample = o.Sample()
 	}
@@ -65,7 +68,7 @@ const (
 	mRule
 	mRuleVersion
 	mGroup
-	mArg // nine bytes: 1 or 0 for In, then Bits big-endian
+	mArg // 1 or 0 for In, then Bits, eight bytes big-endian, then Text
 	mEvent
 	mTime
 	mDropped
@@ -104,7 +107,7 @@ func (m *MatchRecord) Append(b []byte) []byte {
 			v[0] = 1
 		}
 		binary.BigEndian.PutUint64(v[1:], a.Bits)
-		raw(mArg, v[:])
+		raw(mArg, append(v[:], a.Text...))
 	}
 	raw(mEvent, m.Event[:])
 	if usable(m.Time) {
@@ -229,10 +232,10 @@ func (m *MatchRecord) setBytes(n protowire.Number, v []byte, sample *alert.Sampl
 		}
 		m.Group = append(m.Group, string(v))
 	case mArg:
-		if len(v) != 9 || len(m.Args) == rules.MaxAggregates {
+		if len(v) < 9 || len(v) > 9+maxTopText || len(m.Args) == rules.MaxAggregates {
 			return errors.New("argument is malformed or one too many")
 		}
-		m.Args = append(m.Args, Arg{In: v[0] == 1, Bits: binary.BigEndian.Uint64(v[1:])})
+		m.Args = append(m.Args, Arg{In: v[0] == 1, Bits: binary.BigEndian.Uint64(v[1:]), Text: string(v[9:])})
 	case mEvent:
 		if len(v) != len(m.Event) {
 			return fmt.Errorf("event id has %d bytes", len(v))

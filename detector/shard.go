@@ -33,7 +33,7 @@ type Shard struct {
 	args    []Arg
 	entry   []uint64
 	key     []byte
-	vals    []float64
+	vals    []rules.Value
 	group   []string
 }
 
@@ -163,7 +163,7 @@ func (s *Shard) apply(t *table, group []string, args []Arg, o *Origin, dst []*al
 	if t.window(n, o.Time.UnixNano()) {
 		s.stats.Late++
 	}
-	t.count(n, entry)
+	t.count(n, entry, args)
 	dst = s.judge(t, n, group, o, dst)
 	t.settle(n)
 	s.shrink(n)

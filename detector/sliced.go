@@ -19,7 +19,7 @@ const (
 )
 
 // sliced is a window made of slices aligned to the epoch: a sliding window of a busy group (keep slices, of which the newest is
-// filling), or a tumbling window (one slice as long as the window).
+// filling), a tumbling window (one slice as long as the window), or a session with many events (one slice without end).
 //
 // A sliding window covers between keep-1 and keep slices: it never counts an event that has left, and may leave early what is
 // in the oldest 64th of its size.
@@ -39,7 +39,7 @@ type cell struct {
 	no     int64 // time / width
 	first  int64 // time of its oldest event
 	events int64
-	sums   []total // per aggregate: its share of a count or sum
+	sums   []total // per aggregate: its share of the total; nothing for distinct
 	sketch []*hyperloglog.Sketch
 }
 
@@ -58,12 +58,17 @@ func newSliced(l *layout, width, keep int64, exact int) *sliced {
 func (s *sliced) slot64(t int64) int64 { return floorDiv(t, s.width) }
 func (s *sliced) newest() int64        { return s.last }
 
+func (s *sliced) holds(t int64) bool { return len(s.cells) > 0 && t >= s.cells[0].first && t <= s.last }
+
 func (s *sliced) near(t int64) bool {
+	if s.gap > 0 && len(s.cells) > 0 {
+		return s.inSession(t, s.cells[0].first, s.last)
+	}
 	d := s.slot64(t) - s.slot64(s.last)
 	return d > -s.keep && d < s.keep || s.last == 0
 }
 
-func (s *sliced) add(e []uint64) {
+func (s *sliced) add(e []uint64, texts []Arg) {
 	t := int64(e[wordTime])
 	if t > s.last {
 		s.last = t
@@ -76,16 +81,7 @@ func (s *sliced) add(e []uint64) {
 		if e[wordMask]&(1<<i) == 0 {
 			continue
 		}
-		switch k {
-		case kindCount:
-			c.sums[i].n++
-			s.totals[i].n++
-		case kindSum:
-			c.sums[i].addNumber(e[s.slot[i]], 1)
-			s.totals[i].addNumber(e[s.slot[i]], 1)
-		case kindDistinct:
-			s.addValue(i, c, e[s.slot[i]])
-		}
+		s.count(i, k, c, e, texts)
 	}
 	s.remember(ref{t, e[wordID], e[wordID2]})
 }
@@ -110,10 +106,7 @@ func (s *sliced) prune() {
 	n := 0
 	for n < len(s.cells) && s.cells[n].no <= gone {
 		for i, k := range s.kinds {
-			if k != kindDistinct {
-				s.totals[i].n -= s.cells[n].sums[i].n
-				s.totals[i].micro -= s.cells[n].sums[i].micro
-			}
+			s.uncount(i, k, &s.cells[n])
 		}
 		n++
 	}
@@ -122,8 +115,11 @@ func (s *sliced) prune() {
 	}
 	s.cells = slices.Delete(s.cells, 0, n)
 	for i, k := range s.kinds {
-		if k == kindDistinct {
+		switch k {
+		case kindDistinct:
 			s.forget(i, gone)
+		case kindMin, kindMax:
+			s.extremes(i, k)
 		}
 	}
 }
@@ -135,12 +131,13 @@ func (s *sliced) forget(i int, gone int64) {
 		s.merge(i)
 		return
 	}
-	for h, no := range tot.seen {
+	seen := tot.seen()
+	for h, no := range seen {
 		if no <= gone {
-			delete(tot.seen, h)
+			delete(seen, h)
 		}
 	}
-	tot.n = int64(len(tot.seen))
+	tot.n = int64(len(seen))
 }
 
 func (s *sliced) estimated(i int) bool { return s.sketches != nil && s.sketches[i].all != nil }
@@ -148,7 +145,7 @@ func (s *sliced) estimated(i int) bool { return s.sketches != nil && s.sketches[
 func (s *sliced) addValue(i int, c *cell, hash uint64) {
 	tot := &s.totals[i]
 	if s.estimated(i) {
-		c.values(i, len(s.kinds)).InsertHash(hash)
+		c.sketchOf(i, len(s.kinds)).InsertHash(hash)
 		sk := &s.sketches[i]
 		sk.all.InsertHash(hash)
 		if sk.since++; sk.since >= sketchRefresh {
@@ -156,29 +153,30 @@ func (s *sliced) addValue(i int, c *cell, hash uint64) {
 		}
 		return
 	}
-	if tot.seen == nil {
-		tot.seen = map[uint64]int64{}
+	m := tot.extra()
+	if m.seen == nil {
+		m.seen = map[uint64]int64{}
 	}
-	if no, ok := tot.seen[hash]; !ok || c.no > no {
-		tot.seen[hash] = c.no
+	if no, ok := m.seen[hash]; !ok || c.no > no {
+		m.seen[hash] = c.no
 	}
-	tot.n = int64(len(tot.seen))
-	if len(tot.seen) > s.exact {
+	tot.n = int64(len(m.seen))
+	if len(m.seen) > s.exact {
 		s.toSketch(i)
 	}
 }
 
 // toSketch gives up telling the values of a distinct apart.
 func (s *sliced) toSketch(i int) {
-	for h, no := range s.totals[i].seen {
+	for h, no := range s.totals[i].seen() {
 		for at := range s.cells {
 			if s.cells[at].no == no {
-				s.cells[at].values(i, len(s.kinds)).InsertHash(h)
+				s.cells[at].sketchOf(i, len(s.kinds)).InsertHash(h)
 				break
 			}
 		}
 	}
-	s.totals[i].seen = nil
+	s.totals[i].more = nil
 	s.merge(i)
 }
 
@@ -202,8 +200,8 @@ func (s *sliced) estimate(i int) {
 	s.totals[i].n = int64(s.sketches[i].all.Estimate())
 }
 
-// values returns the cell's sketch of aggregate i out of n.
-func (c *cell) values(i, n int) *hyperloglog.Sketch {
+// sketchOf returns the cell's sketch of aggregate i out of n.
+func (c *cell) sketchOf(i, n int) *hyperloglog.Sketch {
 	if c.sketch == nil {
 		c.sketch = make([]*hyperloglog.Sketch, n)
 	}
@@ -235,13 +233,6 @@ func (s *sliced) remember(r ref) {
 	s.tail = slices.Insert(s.tail, at, r)
 }
 
-func (s *sliced) values(dst []float64) []float64 {
-	for i, k := range s.kinds {
-		dst = append(dst, s.totals[i].value(k))
-	}
-	return dst
-}
-
 func (s *sliced) evidence() (start, count int64, newest []ref) {
 	for i := range s.cells {
 		count += s.cells[i].events
@@ -257,9 +248,14 @@ func (s *sliced) evidence() (start, count int64, newest []ref) {
 }
 
 func (s *sliced) cost() int {
-	n := costSpan + 24*cap(s.tail) + cap(s.cells)*(72+costTotal*len(s.kinds))
+	n := costSpan + 24*cap(s.tail) + 72*cap(s.cells)
+	for i := range s.cells {
+		for j := range s.cells[i].sums {
+			n += s.cells[i].sums[j].cost()
+		}
+	}
 	for i := range s.totals {
-		n += costTotal + costSeen*len(s.totals[i].seen)
+		n += s.totals[i].cost()
 		if s.estimated(i) {
 			n += (len(s.cells) + 1) * sketchBytes
 		}

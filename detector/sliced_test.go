@@ -13,7 +13,7 @@ import (
 // 64 parts hold.
 func TestSlicedError(t *testing.T) {
 	const size = 64_000
-	l := newLayout([]rules.Aggregate{{Name: "n", Func: rules.Count}, {Name: "d", Func: rules.Distinct}, {Name: "s", Func: rules.Sum}})
+	l := newLayout([]rules.Aggregate{{Name: "n", Func: rules.Count}, {Name: "d", Func: rules.Distinct}, {Name: "s", Func: rules.Sum}}, rules.Window{})
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		all, most, s := newRing(l, size), newRing(l, size-size/slicesPerWindow), newSliced(l, size/slicesPerWindow, slicesPerWindow, 1<<20)
@@ -21,14 +21,14 @@ func TestSlicedError(t *testing.T) {
 		for i := range 3000 {
 			at += r.Int64N(120)
 			e := []uint64{uint64(at - r.Int64N(300)), 1, uint64(i), 0b111, r.Uint64N(500), math.Float64bits(float64(r.IntN(10)))}
-			all.add(e)
-			s.add(e)
+			all.add(e, nil)
+			s.add(e, nil)
 			if most.near(int64(e[wordTime])) {
-				most.add(e)
+				most.add(e, nil)
 			}
 			upper, got, lower := all.values(nil), s.values(nil), most.values(nil)
 			for k := range got {
-				if got[k] > upper[k] || got[k] < lower[k] {
+				if got[k].Number > upper[k].Number || got[k].Number < lower[k].Number {
 					t.Fatalf("seed %d, event %d, aggregate %d: %v, want %v to %v", seed, i, k, got[k], lower[k], upper[k])
 				}
 			}
@@ -39,11 +39,11 @@ func TestSlicedError(t *testing.T) {
 // TestSketchError: above the bound a distinct is estimated within three standard errors and what the refresh may lag.
 func TestSketchError(t *testing.T) {
 	const exact = 4096
-	l := newLayout([]rules.Aggregate{{Name: "d", Func: rules.Distinct}})
+	l := newLayout([]rules.Aggregate{{Name: "d", Func: rules.Distinct}}, rules.Window{})
 	s := newSliced(l, 60_000, 1, exact)
 	for i := range 60_000 {
-		s.add([]uint64{uint64(60_000 + i), 1, uint64(i), 1, hashText(strconv.Itoa(i))})
-		got, want := s.values(nil)[0], float64(i+1)
+		s.add([]uint64{uint64(60_000 + i), 1, uint64(i), 1, hashText(strconv.Itoa(i))}, nil)
+		got, want := s.values(nil)[0].Number, float64(i+1)
 		if i < exact && got != want || math.Abs(got-want) > 3*0.0163*want+sketchRefresh {
 			t.Fatalf("%v after %v values", got, want)
 		}

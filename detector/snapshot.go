@@ -167,20 +167,14 @@ func (t *table) span(r *decoder, n *entity) span {
 	case formNone:
 		return nil
 	case formRing:
-		if t.rule.Window.Type == rules.Sliding {
+		if t.rings() {
 			s := t.newSpan(n).(*ring)
 			s.restore(r)
 			return s
 		}
 	case formSliced:
-		var s *sliced
-		switch t.rule.Window.Type {
-		case rules.Tumbling:
-			s = newSliced(t.layout, t.size, 1, t.shard.cfg.ExactDistinct)
-		case rules.Sliding:
-			s = newSliced(t.layout, t.size/slicesPerWindow, slicesPerWindow, t.shard.cfg.ExactDistinct)
-		}
-		if s != nil {
+		if t.rule.Window.Type != rules.None {
+			s := t.slices()
 			s.restore(r)
 			return s
 		}
@@ -192,6 +186,11 @@ func (t *table) span(r *decoder, n *entity) span {
 func (r *ring) snapshot(w *encoder) {
 	w.int(r.last)
 	w.uint(uint64(r.len()))
+	for i, k := range r.kinds {
+		if k == kindTop {
+			w.texts(&r.totals[i])
+		}
+	}
 	w.words(r.words[r.head:])
 }
 
@@ -201,6 +200,7 @@ func (r *ring) restore(d *decoder) {
 	n := d.count(8 * r.stride)
 	r.words = make([]uint64, 0, n*r.stride)
 	entry := make([]uint64, r.stride)
+	texts := d.ringTexts(r.layout)
 	for range n {
 		for i := range entry {
 			entry[i] = d.fixed()
@@ -209,9 +209,9 @@ func (r *ring) restore(d *decoder) {
 			d.fail()
 			return
 		}
-		r.add(entry)
+		r.add(entry, texts.of(r.layout, entry))
 	}
-	if n == 0 || last != r.last {
+	if n == 0 || last != r.last || !texts.used(r.totals) {
 		d.fail()
 	}
 }

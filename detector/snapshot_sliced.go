@@ -22,8 +22,7 @@ func (s *sliced) snapshot(w *encoder) {
 		w.int(c.events)
 		for i, k := range s.kinds {
 			if k != kindDistinct {
-				w.int(c.sums[i].n)
-				w.int(c.sums[i].micro)
+				w.share(k, &c.sums[i])
 				continue
 			}
 			var sk *hyperloglog.Sketch
@@ -34,8 +33,12 @@ func (s *sliced) snapshot(w *encoder) {
 		}
 	}
 	for i, k := range s.kinds {
-		if k == kindDistinct {
+		switch k {
+		case kindDistinct:
 			s.snapshotDistinct(w, i)
+		case kindTop:
+			w.uint(uint64(s.totals[i].micro))
+			w.texts(&s.totals[i])
 		}
 	}
 	tail := s.tail[max(0, len(s.tail)-alert.MaxEvents):]
@@ -54,10 +57,11 @@ func (s *sliced) snapshotDistinct(w *encoder, i int) {
 		return
 	}
 	w.uint(0)
-	w.uint(uint64(len(s.totals[i].seen)))
-	for _, h := range slices.Sorted(maps.Keys(s.totals[i].seen)) {
+	seen := s.totals[i].seen()
+	w.uint(uint64(len(seen)))
+	for _, h := range slices.Sorted(maps.Keys(seen)) {
 		w.fixed(h)
-		w.int(s.totals[i].seen[h])
+		w.int(seen[h])
 	}
 }
 
@@ -71,9 +75,7 @@ func (s *sliced) restore(d *decoder) {
 		c := cell{no: d.int(), first: d.int(), events: d.int(), sums: make([]total, len(s.kinds))}
 		for i, k := range s.kinds {
 			if k != kindDistinct {
-				c.sums[i].n, c.sums[i].micro = d.int(), d.int()
-				s.totals[i].n += c.sums[i].n
-				s.totals[i].micro += c.sums[i].micro
+				d.share(k, &c.sums[i])
 			} else if sk := d.sketch(); sk != nil {
 				if c.sketch == nil {
 					c.sketch = make([]*hyperloglog.Sketch, len(s.kinds))
@@ -90,9 +92,7 @@ func (s *sliced) restore(d *decoder) {
 		s.cells = append(s.cells, c)
 	}
 	for i, k := range s.kinds {
-		if k == kindDistinct {
-			s.restoreDistinct(d, i)
-		}
+		s.restoreTotal(d, i, k)
 	}
 	for range d.count(24) {
 		s.tail = append(s.tail, ref{int64(d.fixed()), d.fixed(), d.fixed()})
@@ -115,12 +115,12 @@ func (s *sliced) restoreDistinct(d *decoder, i int) {
 		return
 	}
 	n := d.count(9)
-	s.totals[i].seen = make(map[uint64]int64, n)
+	seen := make(map[uint64]int64, n)
 	for range n {
 		h := d.fixed()
-		s.totals[i].seen[h] = d.int()
+		seen[h] = d.int()
 	}
-	s.totals[i].n = int64(len(s.totals[i].seen))
+	s.totals[i].extra().seen, s.totals[i].n = seen, int64(len(seen))
 }
 
 func (w *encoder) sketch(sk *hyperloglog.Sketch) {

@@ -11,8 +11,8 @@ type table struct {
 	*layout
 	rule     *rules.Rule
 	shard    *Shard
-	forward  bool // its groups are counted elsewhere
-	size     int64
+	forward  bool  // its groups are counted elsewhere
+	linger   int64 // how long after its newest event a window may still count one: its size, or the gap of a session
 	suppress int64 // the window's size when the rule says nothing
 
 	grouping *grouping
@@ -29,8 +29,11 @@ func newTable(s *Shard, r *rules.Rule) *table {
 		suppress = r.Window.Size
 	}
 	t := &table{
-		layout: newLayout(r.Aggregates), rule: r, shard: s, size: int64(r.Window.Size), suppress: int64(suppress),
+		layout: newLayout(r.Aggregates, r.Window), rule: r, shard: s, linger: int64(r.Window.Size), suppress: int64(suppress),
 		forward: s.cfg.Forward != nil && !local(r),
+	}
+	if r.Window.Type == rules.Session {
+		t.linger = int64(r.Window.Gap)
 	}
 	t.grouping, t.place = s.grouping(r.GroupBy)
 	return t
@@ -88,7 +91,7 @@ func (t *table) window(n *entity, at int64) (late bool) {
 	}
 	inCur, inOther := n.cur != nil && n.cur.near(at), n.other != nil && n.other.near(at)
 	switch {
-	case inCur && (!inOther || n.cur.newest() >= n.other.newest()):
+	case inCur && (!inOther || t.prefer(n.cur, n.other, at)):
 	case inOther:
 		n.cur, n.other, n.otherTap = n.other, n.cur, n.last
 	default:
@@ -102,26 +105,46 @@ func (t *table) window(n *entity, at int64) (late bool) {
 
 // passed tells whether the tap that filled a span has come so far that the span can be forgotten.
 func (t *table) passed(s span, tap *tapClock) bool {
-	return s.newest()+t.size+t.shard.maxJump < tap.now
+	return s.newest()+t.linger+t.shard.maxJump < tap.now
 }
 
 func (t *table) newSpan(n *entity) span {
 	if t.rule.Window.Type == rules.Tumbling {
-		return newSliced(t.layout, t.size, 1, t.shard.cfg.ExactDistinct)
+		return t.slices()
 	}
 	if r := n.own; r != nil {
 		n.own = nil
 		return r
 	}
-	return newRing(t.layout, t.size)
+	return newRing(t.layout, t.ringSize())
 }
 
-// count adds the entry to the entity's current window.
-func (t *table) count(n *entity, entry []uint64) {
-	if r, ok := n.cur.(*ring); ok && r.len() >= t.shard.cfg.ExactEvents && r.size >= slicesPerWindow {
-		n.cur = r.slice(t.shard.cfg.ExactDistinct)
+// ringSize is the size of a ring for the rule's windows.
+func (t *table) ringSize() int64 {
+	if t.gap > 0 {
+		return forever
 	}
-	n.cur.add(entry)
+	return t.size
+}
+
+// slices returns an empty window of the rule that is made of slices.
+func (t *table) slices() *sliced {
+	exact := t.shard.cfg.ExactDistinct
+	switch t.rule.Window.Type {
+	case rules.Tumbling:
+		return newSliced(t.layout, t.size, 1, exact)
+	case rules.Session:
+		return newSliced(t.layout, forever, 1, exact)
+	}
+	return newSliced(t.layout, t.size/slicesPerWindow, slicesPerWindow, exact)
+}
+
+// count adds the entry to the entity's current window. args has the texts of tops.
+func (t *table) count(n *entity, entry []uint64, args []Arg) {
+	if r, ok := n.cur.(*ring); ok && r.len() >= t.shard.cfg.ExactEvents && r.size >= slicesPerWindow {
+		n.cur = r.slice(t.slices())
+	}
+	n.cur.add(entry, args)
 }
 
 // settle brings the estimate of the memory up to date after the entity changed.
@@ -162,7 +185,7 @@ func (t *table) expire(limit int) {
 	slack := t.shard.maxJump
 	for range limit {
 		n := t.active.back
-		if n == nil || n.idle() <= t.size+slack {
+		if n == nil || n.idle() <= t.linger+slack {
 			break
 		}
 		if n.alerted[0] == 0 || n.idle() > t.suppress+slack {

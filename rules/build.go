@@ -167,108 +167,22 @@ func (b *builder) window() {
 	b.rule.Window = Window{Type: w.Type.Value, Size: b.duration("window.size", w.Size, time.Second, MaxWindow)}
 	switch w.Type.Value {
 	case Sliding, Tumbling:
+	case Session:
+		b.session(w)
 	case "":
 		b.rule.Window.Type = Sliding
 	default:
-		b.fail("window.type", w.Type, "unknown type %.20q: want sliding or tumbling", w.Type.Value)
+		b.fail("window.type", w.Type, "unknown type %.20q: want sliding, tumbling or session", w.Type.Value)
 	}
-	if !w.Size.set() {
+	if w.Gap.set() && b.rule.Window.Type != Session {
+		b.fail("window.gap", w.Gap, "only a session has a gap: write type: session")
+	}
+	if !w.Size.set() && b.rule.Window.Type != Session {
 		b.fail("window.size", b.raw.ID, "is missing: write for example 60s")
 	}
 	if len(b.raw.Aggregates) == 0 || !b.raw.Condition.set() {
 		b.fail("window", b.raw.ID, "a rule with a window needs aggregates and a condition over them")
 	}
-}
-
-func (b *builder) aggregates() {
-	if len(b.raw.Aggregates) > 0 && b.raw.Window == nil {
-		b.fail("aggregates", b.raw.Aggregates[0].Name, "aggregates need a window: {size: 60s, type: sliding}")
-	}
-	if n := len(b.raw.Aggregates); n > MaxAggregates {
-		b.fail("aggregates", b.raw.Aggregates[MaxAggregates].Name, "has %d, limit is %d", n, MaxAggregates)
-	}
-	for _, a := range b.raw.Aggregates {
-		b.aggregate(a)
-	}
-}
-
-// aggregate reads one aggregate in either form.
-func (b *builder) aggregate(raw aggregateYAML) {
-	key := "aggregates." + raw.Name.Value
-	if !nameRE.MatchString(raw.Name.Value) {
-		b.fail("aggregates", raw.Name, "want a name of lower-case letters, digits and '_'")
-		return
-	}
-	if slices.Contains(celReserved(), raw.Name.Value) {
-		b.fail("aggregates", raw.Name, "%s is a word of CEL: choose another name, such as %[1]s_all", raw.Name.Value)
-		return
-	}
-	if slices.ContainsFunc(b.rule.Aggregates, func(a Aggregate) bool { return a.Name == raw.Name.Value }) {
-		b.fail("aggregates", raw.Name, "%s is there twice", raw.Name.Value)
-		return
-	}
-	fn, arg, argAt, whole := raw.Func.Value, raw.Of, 0, raw.Func
-	if raw.Text.set() {
-		whole = raw.Text
-		open := strings.IndexByte(raw.Text.Value, '(')
-		text := strings.TrimRight(raw.Text.Value, " \n")
-		if open < 0 || !strings.HasSuffix(text, ")") {
-			b.fail(key, whole, "want count(), count(where), sum(number) or distinct(value)")
-			return
-		}
-		fn, argAt = strings.TrimSpace(text[:open]), open+1
-		arg = scalar{Value: text[open+1 : len(text)-1], node: raw.Text.node}
-	}
-	a := Aggregate{Name: raw.Name.Value, Func: fn, integer: true}
-	where, whereAt := raw.Where, 0
-	empty := strings.TrimSpace(arg.Value) == ""
-	switch fn {
-	case Count:
-		if raw.Of.set() {
-			b.fail(key, raw.Of, "count takes no of: it counts events; use where or distinct")
-		}
-		if raw.Text.set() && !empty {
-			where, whereAt = arg, argAt
-		}
-	case Sum, Distinct:
-		if empty {
-			b.fail(key, whole, "%s needs a value: %s(request.size)", fn, fn)
-			return
-		}
-		a.of, a.Of = b.expression(key, arg, argAt, raw.Text, b.env.events), strings.TrimSpace(arg.Value)
-		b.operand(key, whole, &a)
-	default:
-		b.fail(key, whole, "unknown function %.30q: want count, sum or distinct", fn)
-		return
-	}
-	if where.set() {
-		a.where, a.Where = b.expression(key, where, whereAt, raw.Text, b.env.events), strings.TrimSpace(where.Value)
-		if a.where != nil && !a.where.typ.IsExactType(cel.BoolType) {
-			b.fail(key, where, "where must be true or false, this is %s", a.where.typ)
-		}
-	}
-	b.rule.Aggregates = append(b.rule.Aggregates, a)
-}
-
-// operand checks the type of what is summed up or told apart.
-func (b *builder) operand(key string, at scalar, a *Aggregate) {
-	if a.of == nil {
-		return
-	}
-	t := a.of.typ
-	if a.Func == Sum {
-		a.integer = !t.IsExactType(cel.DoubleType)
-		if a.integer && !t.IsExactType(cel.IntType) {
-			b.fail(key, at, "sum needs an int or a double, this is %s", t)
-		}
-		return
-	}
-	for _, ok := range []*cel.Type{cel.StringType, cel.IntType, cel.BoolType, cel.DoubleType} {
-		if t.IsExactType(ok) {
-			return
-		}
-	}
-	b.fail(key, at, "distinct needs a string, a number or a bool, this is %s", t)
 }
 
 // expression compiles v.Value; when it is part of a longer scalar, it begins at byte at of the scalar whole.
@@ -304,15 +218,7 @@ func (b *builder) condition() {
 		b.fail("condition", b.raw.Condition, "reads aggregates, and there are none; put what one event must fulfil into the filter")
 		return
 	}
-	var vars []cel.EnvOption
-	var names []string
-	for _, a := range b.rule.Aggregates {
-		t := cel.DoubleType
-		if a.integer {
-			t = cel.IntType
-		}
-		vars, names = append(vars, cel.Variable(a.Name, t)), append(names, a.Name)
-	}
+	vars, names := b.rule.variables()
 	e, err := b.env.bare.Extend(vars...)
 	if err != nil {
 		b.fail("condition", b.raw.Condition, "%s", err)

@@ -21,7 +21,7 @@ type input struct {
 
 	// aggregates and values are set instead of ev while a condition is evaluated.
 	aggregates []Aggregate
-	values     []float64
+	values     []Value
 
 	// gen is the event's number. What is cached for an event has it, so that the next one need not wipe it out.
 	gen      uint32
@@ -348,25 +348,7 @@ func (in *input) value(f *field) string {
 	return f.value(in.ev)
 }
 
-// number evaluates the operand of sum.
-func (in *input) number(x *expression) (float64, error) {
-	if x.native.num != nil {
-		return float64(x.native.num(in)), nil
-	}
-	v, err := x.eval(in)
-	if err != nil {
-		return 0, err
-	}
-	switch v := v.(type) {
-	case types.Int:
-		return float64(v), nil
-	case types.Double:
-		return float64(v), nil
-	}
-	return 0, fmt.Errorf("sum: %s is no number", v.Type())
-}
-
-// text evaluates the operand of distinct. The empty text means that there is no value.
+// text evaluates the operand of distinct and top. The empty text means that there is no value.
 func (in *input) text(x *expression) (string, error) {
 	switch {
 	case x.native.text != nil:
@@ -383,7 +365,7 @@ func (in *input) text(x *expression) (string, error) {
 	}
 	s, ok := v.ConvertToType(types.StringType).(types.String)
 	if !ok {
-		return "", fmt.Errorf("distinct: %s cannot be told apart as text", v.Type())
+		return "", fmt.Errorf("%s cannot be told apart as text", v.Type())
 	}
 	return string(s), nil
 }
@@ -419,18 +401,6 @@ func (in *input) ResolveName(name string) (any, bool) {
 		return types.NewStringList(types.DefaultTypeAdapter, f.list(in.ev)), true
 	}
 	return types.NewStringStringMap(types.DefaultTypeAdapter, f.tab(in.ev)), true
-}
-
-func (in *input) aggregate(name string) (any, bool) {
-	for i := range in.aggregates {
-		if a := &in.aggregates[i]; a.Name == name {
-			if a.integer {
-				return types.Int(in.values[i]), true
-			}
-			return types.Double(in.values[i]), true
-		}
-	}
-	return nil, false
 }
 
 // Parent implements interpreter.Activation.

@@ -65,6 +65,15 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// numbers are aggregates that are numbers.
+func numbers(v ...float64) []rules.Value {
+	out := make([]rules.Value, len(v))
+	for i := range v {
+		out[i].Number = v[i]
+	}
+	return out
+}
+
 func TestHolds(t *testing.T) {
 	r := mustLoad(t, windowRule).Rules()[0]
 	cases := []struct {
@@ -75,11 +84,11 @@ func TestHolds(t *testing.T) {
 		{[]float64{3, 1, 0, 2, 0, 0, 0}, false}, {[]float64{2, 1, 0, 1.5, 0, 0, 0}, false},
 	}
 	for _, c := range cases {
-		if got, err := r.Holds(c.values); err != nil || got != c.want {
+		if got, err := r.Holds(numbers(c.values...)); err != nil || got != c.want {
 			t.Errorf("Holds(%v) = %t, %v, want %t", c.values, got, err, c.want)
 		}
 	}
-	if _, err := r.Holds([]float64{1}); err == nil {
+	if _, err := r.Holds(numbers(1)); err == nil {
 		t.Error("too few values: no error")
 	}
 	single := mustLoad(t, "id: a\ntitle: A\nfilter: \"true\"\n").Rules()[0]
@@ -87,7 +96,7 @@ func TestHolds(t *testing.T) {
 		t.Errorf("no condition: %t, %v", ok, err)
 	}
 	ratio := mustLoad(t, "id: a\ntitle: A\nfilter: \"true\"\nwindow: {size: 1m}\naggregates:\n  n: count()\n  m: count()\ncondition: n / m > 1\n").Rules()[0]
-	if ok, err := ratio.Holds([]float64{5, 0}); ok || err == nil || ratio.Errors() != 1 {
+	if ok, err := ratio.Holds(numbers(5, 0)); ok || err == nil || ratio.Errors() != 1 {
 		t.Errorf("division by zero: %t, %v, %d errors", ok, err, ratio.Errors())
 	}
 }
@@ -142,7 +151,7 @@ func BenchmarkMatchPacks(b *testing.B) {
 
 func BenchmarkHolds(b *testing.B) {
 	r := mustLoad(b, windowRule).Rules()[0]
-	values := []float64{1, 1, 0, 2, 0, 0, 0}
+	values := numbers(1, 1, 0, 2, 0, 0, 0)
 	b.ReportAllocs()
 	for b.Loop() {
 		if ok, err := r.Holds(values); ok || err != nil {

@@ -80,6 +80,11 @@ func (c *compiler) call(call celast.CallExpr) test {
 	if call.IsMemberFunction() {
 		args = append([]celast.Expr{call.Target()}, args...)
 	}
+	if c.aggregates != nil {
+		if t := c.measured(call.FunctionName(), args); t.fn != nil {
+			return t
+		}
+	}
 	switch call.FunctionName() {
 	case operators.LogicalAnd:
 		return all(c.test(args[0]), c.test(args[1]))

@@ -36,7 +36,7 @@ func (c *compiler) numOf(e celast.Expr) (number, bool) {
 	name, _ := fieldName(e)
 	for i := range c.aggregates {
 		if a := c.aggregates[i]; a.Name == name && a.integer {
-			return number{get: func(in *input) int64 { return int64(in.values[i]) }}, true
+			return number{get: func(in *input) int64 { return int64(in.values[i].Number) }}, true
 		}
 	}
 	f := c.field(e)

@@ -20,6 +20,7 @@ const (
 	MaxGroupBy    = 4       // fields
 	MaxAggregates = 16
 	MaxWindow     = 24 * time.Hour
+	DefaultLength = time.Hour // of a session at most
 	MaxSuppress   = 7 * 24 * time.Hour
 	MaxTTL        = 30 * 24 * time.Hour
 )
@@ -70,32 +71,15 @@ const (
 	None     WindowType = ""
 	Sliding  WindowType = "sliding"
 	Tumbling WindowType = "tumbling"
+	Session  WindowType = "session"
 )
 
 // Window is the span of event time that aggregates are taken over.
 type Window struct {
 	Type WindowType
-	Size time.Duration
-}
-
-// The aggregate functions.
-const (
-	Count    = "count"
-	Sum      = "sum"
-	Distinct = "distinct"
-)
-
-// Aggregate is a named value over the window's events.
-type Aggregate struct {
-	Name string
-	Func string // count, sum, distinct
-	// Of is the CEL text that sum adds up or distinct tells apart; empty for count.
-	Of string
-	// Where is the CEL text that an event must fulfil to count here; empty for every event.
-	Where string
-
-	of, where *expression // nil when the text is empty
-	integer   bool        // the condition sees an int, not a double
+	Size time.Duration // a session's greatest length
+	// Gap without an event ends a session; 0 for the other types.
+	Gap time.Duration
 }
 
 // Match says that a rule's filter accepted an event.
@@ -105,13 +89,6 @@ type Match struct {
 	Group []string
 	// Args has one entry per aggregate of the rule, in order.
 	Args []Arg
-}
-
-// Arg is what one event contributes to one aggregate.
-type Arg struct {
-	In     bool    // the aggregate's own where holds; the other fields are only set then
-	Number float64 // for sum
-	Text   string  // for distinct
 }
 
 // Errors counts the evaluations that failed and were taken as "no match", for example for a missing header. Safe for

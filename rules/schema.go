@@ -29,14 +29,15 @@ type ruleYAML struct {
 type windowYAML struct {
 	Size scalar `yaml:"size"`
 	Type scalar `yaml:"type"`
+	Gap  scalar `yaml:"gap"` // of a session
 }
 
-// aggregateYAML is one entry of aggregates: "name: count()", "name: sum(expr)", "name: distinct(expr)", or the mapping
-// "name: {count: where}", which is written {func: sum, of: expr, where: expr}.
+// aggregateYAML is one entry of aggregates: "name: count()", "name: sum(expr)" and so on, or the mapping
+// "name: {func: sum, of: expr, where: expr}"; a quantile's has q, too.
 type aggregateYAML struct {
-	Name            scalar
-	Text            scalar // the short form
-	Func, Of, Where scalar // the mapping form
+	Name               scalar
+	Text               scalar // the short form
+	Func, Of, Where, Q scalar // the mapping form
 }
 
 // aggregatesYAML keeps the written order, in which the values are handed to the condition.
@@ -51,7 +52,7 @@ func (a *aggregatesYAML) UnmarshalYAML(n ast.Node) error {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{v}
 	default:
-		return &placed{n, "want a mapping of names to count(), sum(…) or distinct(…)"}
+		return &placed{n, "want a mapping of names to count(), sum(…), distinct(…) and so on"}
 	}
 	for _, v := range values {
 		agg := aggregateYAML{Name: scalar{Value: v.Key.GetToken().Value, node: v.Key}}
@@ -61,9 +62,10 @@ func (a *aggregatesYAML) UnmarshalYAML(n ast.Node) error {
 				Func  scalar `yaml:"func"`
 				Of    scalar `yaml:"of"`
 				Where scalar `yaml:"where"`
+				Q     scalar `yaml:"q"`
 			}
 			err = yaml.NodeToValue(v.Value, &long, yaml.Strict())
-			agg.Func, agg.Of, agg.Where = long.Func, long.Of, long.Where
+			agg.Func, agg.Of, agg.Where, agg.Q = long.Func, long.Of, long.Where, long.Q
 		} else {
 			err = agg.Text.UnmarshalYAML(v.Value)
 		}

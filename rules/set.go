@@ -141,27 +141,14 @@ func (r *Rule) args(in *input) []Arg {
 		if a.where != nil && !r.accepts(in, a.where) {
 			continue
 		}
-		args[i] = Arg{In: true}
-		if a.of == nil {
-			continue
-		}
-		var err error
-		if a.Func == Sum {
-			args[i].Number, err = in.number(a.of)
-		} else if args[i].Text, err = in.text(a.of); args[i].Text == "" {
-			args[i].In = false
-		}
-		if err != nil {
-			in.fail(r)
-			args[i] = Arg{}
-		}
+		args[i] = r.arg(in, a)
 	}
 	return args
 }
 
 // Holds evaluates the condition over the aggregates' values, in order; it is true when there is no condition. An error (for
 // example a division by zero) is counted like a filter's and means that the condition does not hold. Safe for concurrent use.
-func (r *Rule) Holds(values []float64) (bool, error) {
+func (r *Rule) Holds(values []Value) (bool, error) {
 	if len(values) != len(r.Aggregates) {
 		return false, fmt.Errorf("rule %s: %d values for %d aggregates", r.ID, len(values), len(r.Aggregates))
 	}
@@ -170,7 +157,7 @@ func (r *Rule) Holds(values []float64) (bool, error) {
 		return true, nil
 	}
 	in := r.set.conditions.Get().(*input)
-	in.aggregates, in.values = r.Aggregates, append(in.values[:0], values...)
+	in.aggregates, in.values = r.Aggregates, values
 	ok, err := false, error(nil)
 	switch {
 	case x.test.fn != nil && !x.test.fn(in) && (x.test.no == nil || x.test.no(in)):
@@ -182,7 +169,7 @@ func (r *Rule) Holds(values []float64) (bool, error) {
 			ok, err = false, fmt.Errorf("rule %s: condition: %w", r.ID, err)
 		}
 	}
-	in.aggregates = nil
+	in.aggregates, in.values = nil, nil
 	r.set.conditions.Put(in)
 	return ok, err
 }
@@ -205,10 +192,16 @@ func (r *Rule) meaning() string {
 		put("group", g)
 	}
 	put("window", r.Window.Type, " ", r.Window.Size)
+	if r.Window.Type == Session {
+		put("gap", r.Window.Gap)
+	}
 	for i := range r.Aggregates {
 		a := &r.Aggregates[i]
 		put("aggregate", a.Name, " ", a.Func)
 		put("of", canon(a.of))
+		if a.Func == Quantile {
+			put("q", a.Q)
+		}
 		put("where", canon(a.where))
 	}
 	put("condition", canon(r.condition))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -31,7 +32,8 @@ type Test struct {
 // Expectation is one alert that a test expects.
 type Expectation struct {
 	Group  []string           // in the order of the rule's GroupBy
-	Values map[string]float64 // aggregates that are compared; others may have any value
+	Values map[string]float64 // aggregates that are compared, to a millionth; others may have any value
+	Texts  map[string]string  // the same for values that are texts: "t.value" of a top
 }
 
 // Positive tells whether the test expects an alert.
@@ -91,16 +93,7 @@ func (b *builder) expectation(key string, where scalar, raw expectYAML, i int) E
 		b.fail(key, where, "expect: group has %d values, group_by has %d fields", len(e.Group), len(b.rule.GroupBy))
 	}
 	for _, name := range slices.Sorted(maps.Keys(raw.Values)) {
-		v, err := strconv.ParseFloat(raw.Values[name].Value, 64)
-		known := slices.ContainsFunc(b.rule.Aggregates, func(a Aggregate) bool { return a.Name == name })
-		if err != nil || !known {
-			b.fail(key, raw.Values[name], "expect: values holds numbers of the rule's aggregates")
-			continue
-		}
-		if e.Values == nil {
-			e.Values = map[string]float64{}
-		}
-		e.Values[name] = v
+		b.expectedValue(key, name, raw.Values[name], &e)
 	}
 	return e
 }
@@ -163,6 +156,9 @@ func (e Expectation) String() string {
 	for _, k := range slices.Sorted(maps.Keys(e.Values)) {
 		s += fmt.Sprintf(" %s=%s", k, strconv.FormatFloat(e.Values[k], 'g', -1, 64))
 	}
+	for _, k := range slices.Sorted(maps.Keys(e.Texts)) {
+		s += fmt.Sprintf(" %s=%.200q", k, e.Texts[k])
+	}
 	return s
 }
 
@@ -210,7 +206,7 @@ func (t *Test) load(fsys fs.FS, dir string) ([]*event.Event, error) {
 func (t *Test) compare(r *Rule, alerts []*alert.Alert) (missing, surplus []Expectation) {
 	missing = slices.Clone(t.Expect)
 	for _, a := range alerts {
-		got := Expectation{Values: a.Values}
+		got := Expectation{Values: a.Values, Texts: a.Texts}
 		for _, g := range r.GroupBy {
 			got.Group = append(got.Group, a.Group[g])
 		}
@@ -230,7 +226,12 @@ func (e Expectation) covers(got Expectation) bool {
 		return false
 	}
 	for k, v := range e.Values {
-		if got.Values[k] != v {
+		if n, ok := got.Values[k]; !ok || !(math.Abs(n-v) <= 1e-6) {
+			return false
+		}
+	}
+	for k, v := range e.Texts {
+		if got.Texts[k] != v {
 			return false
 		}
 	}

@@ -68,6 +68,8 @@ type Alert struct {
 	Group map[string]string `json:"group"`
 	// Values are the aggregates when the condition became true.
 	Values map[string]float64 `json:"values"`
+	// Texts are the aggregates that are texts: the most frequent value of a top.
+	Texts map[string]string `json:"texts,omitempty"`
 	// Events are the ids of the newest events that counted, oldest first, at most MaxEvents; EventCount is how many counted.
 	Events     []string `json:"events"`
 	EventCount int64    `json:"event_count"`
