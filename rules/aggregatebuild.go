@@ -131,7 +131,11 @@ func (b *builder) takeApart(raw aggregateYAML) (call, bool) {
 	open := strings.IndexByte(raw.Text.Value, '(')
 	text := strings.TrimRight(raw.Text.Value, " \n")
 	if open < 0 || !strings.HasSuffix(text, ")") {
-		b.fail(c.key, c.whole, "want a function such as count(), sum(number), distinct(value) or ratio(condition)")
+		hint := ""
+		if open >= 0 {
+			hint = `; within braces, what has a comma needs quotes: q: "quantile(request.duration, 0.95)"`
+		}
+		b.fail(c.key, c.whole, "want a function such as count(), sum(number), distinct(value) or ratio(condition)%s", hint)
 		return c, false
 	}
 	c.fn, c.at = strings.TrimSpace(text[:open]), open+1

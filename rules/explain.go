@@ -116,6 +116,8 @@ func (env *environment) suggest(name string, known []string) string {
 			return s
 		}
 		known = append(slices.Clone(env.names), "decode")
+	} else if i := slices.IndexFunc(known, func(k string) bool { return strings.HasPrefix(k, name+".") }); i >= 0 {
+		return known[i] // a top is read through its parts
 	}
 	best, bestDistance := "", len(name)/3+2
 	for _, k := range known {
@@ -168,6 +170,9 @@ func mismatch(msg string) (string, bool) {
 	}
 	args, _, _ := strings.Cut(rest, "'")
 	if op, ok := operators.FindReverse(function); ok && op != "" {
+		if args == "(double, int)" || args == "(int, double)" {
+			args += "; write a whole number beside a double as 3.0"
+		}
 		return fmt.Sprintf("wrong type: `%s` does not take %s", op, args), true
 	}
 	return fmt.Sprintf("wrong type: %s() does not take %s", function, args), true

@@ -60,7 +60,7 @@ func (o *alertWriter) write(a *alert.Alert) error {
 func evidence(a *alert.Alert) string {
 	parts := []string{}
 	if len(a.Values) > 0 {
-		parts = append(parts, console.Numbers(a.Values))
+		parts = append(parts, console.Measured(a))
 	}
 	if s := a.Sample; s != nil {
 		target := s.Path

@@ -137,7 +137,7 @@ func (t *Timeline) Attack(name, address string) {
 func (t *Timeline) Alert(a *alert.Alert) {
 	text := t.p.Bold(Clean(a.Title, 80)) + "  " + Entity(a.Group)
 	if len(a.Values) > 0 {
-		text += "  " + t.p.Dim(Numbers(a.Values))
+		text += "  " + t.p.Dim(Measured(a))
 	}
 	t.line(t.p.Severity(a.Severity), "%s", text)
 }
@@ -194,11 +194,17 @@ func Duration(d time.Duration) string {
 	return s
 }
 
-// Numbers writes an alert's values: "failures=20 users=12".
-func Numbers(values map[string]float64) string {
+// Measured writes an alert's values: `failures=20 path.share=0.9 path.value="/login"`.
+func Measured(a *alert.Alert) string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(a.Values)), maps.Keys(a.Texts))
+	slices.Sort(names)
 	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(values)) {
-		parts = append(parts, k+"="+strconv.FormatFloat(values[k], 'g', 6, 64))
+	for _, k := range names {
+		if text, ok := a.Texts[k]; ok {
+			parts = append(parts, k+"="+strconv.Quote(Clean(text, 60)))
+		} else {
+			parts = append(parts, k+"="+strconv.FormatFloat(a.Values[k], 'g', 6, 64))
+		}
 	}
 	return strings.Join(parts, " ")
 }

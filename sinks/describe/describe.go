@@ -68,14 +68,19 @@ func Group(a *alert.Alert) []Field {
 	return out
 }
 
-// Values returns the aggregates in the order of their names.
+// Values returns the aggregates, numbers and texts, in the order of their names.
 func Values(a *alert.Alert) []Field {
-	out := make([]Field, 0, len(a.Values))
-	for _, k := range slices.Sorted(maps.Keys(a.Values)) {
-		if len(out) == maxRows {
-			break
-		}
-		out = append(out, Field{Printable(k, maxName), Number(a.Values[k])})
+	out := make([]Field, 0, len(a.Values)+len(a.Texts))
+	for k, v := range a.Values {
+		out = append(out, Field{k, Number(v)})
+	}
+	for k, v := range a.Texts {
+		out = append(out, Field{k, Shown(v, maxEntity)})
+	}
+	slices.SortFunc(out, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	out = out[:min(len(out), maxRows)]
+	for i := range out {
+		out[i].Name = Printable(out[i].Name, maxName)
 	}
 	return out
 }

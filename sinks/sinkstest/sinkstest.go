@@ -88,6 +88,7 @@ func Hostile(n int) *alert.Alert {
 	a.Title, a.Description = "Title "+Attack, Attack
 	a.Group = map[string]string{"principal.id": Attack, "request.path": strings.Repeat("/"+Attack, 20)}
 	a.Values = map[string]float64{"n=|" + Attack: 1e300}
+	a.Texts = map[string]string{"t=|" + Attack: Attack}
 	a.Tags = []string{Attack}
 	a.Sample = &alert.Sample{Event: a.Sample.Event, Method: Attack, Host: Attack, Path: "/" + strings.Repeat("A\"<&|=\\\r\n", 1024), Query: Attack,
 		Code: 200, UserAgent: Attack, Address: "2001:db8::1", Principal: Attack}

@@ -85,7 +85,11 @@ func fields(a *alert.Alert) []*slack.TextBlockObject {
 	if vs := describe.Values(a); len(vs) > 0 {
 		parts := make([]string, 0, len(vs))
 		for _, v := range vs {
-			parts = append(parts, escape(v.Name)+" *"+v.Value+"*")
+			value := "*" + escape(v.Value) + "*"
+			if _, text := a.Texts[v.Name]; text {
+				value = code(v.Value, 200)
+			}
+			parts = append(parts, escape(v.Name)+" "+value)
 		}
 		out = append(out, field("Values", strings.Join(parts, ", ")))
 	}

@@ -121,7 +121,7 @@ func cefAlert(a *alert.Alert, text int) string {
 	c.put("act", string(a.Mode), 63)
 	c.put("msg", describe.Sentence(a), 1023)
 	c.custom("cs1", "group", pairs(a.Group), 4000)
-	c.custom("cs2", "values", numbers(a.Values), 4000)
+	c.custom("cs2", "values", measured(a), 4000)
 	c.custom("cs3", "events", strings.Join(a.Events[max(0, len(a.Events)-10):], ","), 4000)
 	return c.b.String()
 }
@@ -186,10 +186,14 @@ func pairs(m map[string]string) string {
 	return strings.Join(out, ", ")
 }
 
-func numbers(m map[string]float64) string {
-	text := make(map[string]string, len(m))
-	for k, v := range m {
+// measured writes the aggregates, numbers and texts.
+func measured(a *alert.Alert) string {
+	text := make(map[string]string, len(a.Values)+len(a.Texts))
+	for k, v := range a.Values {
 		text[k] = describe.Number(v)
+	}
+	for k, v := range a.Texts {
+		text[k] = v
 	}
 	return pairs(text)
 }

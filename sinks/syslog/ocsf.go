@@ -183,6 +183,7 @@ type ocsfObservable struct {
 type ocsfAlertRest struct {
 	Group  map[string]string  `json:"group"`
 	Values map[string]float64 `json:"values"`
+	Texts  map[string]string  `json:"texts,omitempty"`
 	Events []string           `json:"events"`
 	Mode   string             `json:"mode"`
 }
@@ -292,6 +293,12 @@ func ocsfAlert(a *alert.Alert, text int) string {
 	}
 	for _, v := range pairList(a.Values) {
 		f.Unmapped.Values[cut(v)] = finite(a.Values[v])
+	}
+	for _, v := range pairList(a.Texts) {
+		if f.Unmapped.Texts == nil {
+			f.Unmapped.Texts = make(map[string]string)
+		}
+		f.Unmapped.Texts[cut(v)] = cut(a.Texts[v])
 	}
 	address, principal := a.Group["source.address"], a.Group["principal.id"]
 	if a.Sample != nil {
