@@ -3,6 +3,7 @@ package detector
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,47 @@ func BenchmarkProcess(b *testing.B) {
 				dst = s.Process(e, dst[:0])
 			}
 		})
+	}
+}
+
+// BenchmarkMeasures is one event through one rule with the aggregate: of a client with few events, and of one that floods, while its
+// window is kept event by event and once it is in slices.
+func BenchmarkMeasures(b *testing.B) {
+	for _, agg := range []string{"count()", "sum(response.size)", "distinct(request.path)", "avg(response.size)", "min(response.size)", "ratio(response.code == 500)",
+		"quantile(response.size, 0.95)", "rate()", "top(request.path)"} {
+		for _, c := range []struct {
+			name    string
+			clients int
+			window  string
+			step    time.Duration
+		}{
+			{"few", 10_000, "{size: 60s, type: sliding}", time.Millisecond}, {"exact", 1, "{size: 60s, type: sliding}", 60 * time.Millisecond},
+			{"slices", 1, "{size: 60s, type: sliding}", time.Millisecond}, {"session", 1, "{type: session, gap: 5m, size: 2h}", time.Millisecond},
+		} {
+			b.Run(agg[:strings.IndexByte(agg, '(')]+"/"+c.name, func(b *testing.B) {
+				s := NewShard(loadRules(b, "id: r\ntitle: t\nfilter: \"true\"\ngroup_by: [source.address]\nwindow: "+c.window+
+					"\naggregates:\n  n: count()\n  v: "+agg+"\ncondition: n < 0\n"), DefaultConfig())
+				st := newStream()
+				var events []*event.Event
+				for i := range max(c.clients, 2000) {
+					n := i % c.clients
+					e, err := st.event(0, fmt.Sprintf("addr=10.0.%d.%d", n>>8&255, n&255), fmt.Sprintf("path=/%d", i%50), fmt.Sprintf("size=%d", i*7919%100_000))
+					if err != nil {
+						b.Fatal(err)
+					}
+					events = append(events, e)
+				}
+				var dst []*alert.Alert
+				b.ReportAllocs()
+				at := base
+				for i := 0; b.Loop(); i++ {
+					e := events[i%len(events)]
+					e.Time = at
+					at = at.Add(c.step)
+					dst = s.Process(e, dst[:0])
+				}
+			})
+		}
 	}
 }
 

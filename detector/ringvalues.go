@@ -19,15 +19,15 @@ func (r *ring) count(i int, k kind, e []uint64, texts []Arg) {
 	case k == kindDistinct:
 		r.addValue(i, e[r.slot[i]])
 	case k == kindMin || k == kindMax:
-		if tot.micro == 0 {
-			tot.extreme(k, e[r.slot[i]])
+		if tot.stale() {
+			tot.micro += 2
 		} else {
-			tot.count++
+			tot.extreme(k, e[r.slot[i]])
 		}
 	case k == kindQuantile:
 		r.addNumber(i, e[r.slot[i]])
 	case k == kindTop:
-		tot.count++
+		tot.n++
 		text := ""
 		if i < len(texts) {
 			text = texts[i].Text
@@ -45,18 +45,17 @@ func (r *ring) uncount(i int, k kind, e []uint64) {
 	case k == kindDistinct:
 		r.dropValue(i, e[r.slot[i]])
 	case k == kindMin || k == kindMax:
-		tot.count--
-		if tot.count == 0 {
+		if tot.micro -= 2; tot.micro < 2 {
 			*tot = total{}
 		} else if uint64(tot.n) == e[r.slot[i]] {
-			tot.micro = 1
+			tot.micro |= 1
 		}
 	case k == kindQuantile:
 		r.dropNumber(i, e[r.slot[i]])
 	case k == kindTop:
-		tot.count--
+		tot.n--
 		tot.more.top.take(e[r.slot[i]], 1)
-		if tot.count == 0 {
+		if tot.n == 0 {
 			tot.more = nil
 		}
 	}
@@ -108,7 +107,7 @@ func (r *ring) contains(i int, hash uint64) bool {
 // addNumber counts a number of a quantile.
 func (r *ring) addNumber(i int, bits uint64) {
 	tot := &r.totals[i]
-	tot.count++
+	tot.n++
 	if tot.more == nil && r.len() >= scanEntries {
 		numbers := make([]float64, 0, 2*scanEntries)
 		r.each(i, func(b uint64) bool { numbers = append(numbers, math.Float64frombits(b)); return true })
@@ -125,7 +124,7 @@ func (r *ring) addNumber(i int, bits uint64) {
 // dropNumber is addNumber's opposite.
 func (r *ring) dropNumber(i int, bits uint64) {
 	tot := &r.totals[i]
-	tot.count--
+	tot.n--
 	if tot.more == nil {
 		return
 	}
@@ -155,8 +154,8 @@ func (r *ring) values(dst []rules.Value) []rules.Value {
 		tot := &r.totals[i]
 		switch k {
 		case kindMin, kindMax:
-			if tot.micro != 0 {
-				tot.micro, tot.count, tot.n = 0, 0, 0
+			if tot.stale() {
+				*tot = total{}
 				r.each(i, func(b uint64) bool { tot.extreme(k, b); return true })
 			}
 			dst = append(dst, r.value(tot, k, first, r.last))
@@ -174,11 +173,11 @@ func (r *ring) values(dst []rules.Value) []rules.Value {
 // quantile returns the quantile of the numbers in the window, 0 when there is none.
 func (r *ring) quantile(i int) float64 {
 	tot := &r.totals[i]
-	if tot.count == 0 {
+	if tot.n == 0 {
 		return 0
 	}
 	if tot.more != nil {
-		return tot.more.numbers[rank(r.quantiles[i], tot.count)-1]
+		return tot.more.numbers[rank(r.quantiles[i], tot.n)-1]
 	}
 	var few [scanEntries + 1]float64
 	numbers := few[:0]
@@ -188,12 +187,12 @@ func (r *ring) quantile(i int) float64 {
 		}
 	}
 	slices.Sort(numbers)
-	return numbers[rank(r.quantiles[i], tot.count)-1]
+	return numbers[rank(r.quantiles[i], tot.n)-1]
 }
 
 func (l *layout) top(tot *total) rules.Value {
 	if tot.more == nil {
 		return rules.Value{}
 	}
-	return tot.more.top.value(tot.count)
+	return tot.more.top.value(tot.n)
 }

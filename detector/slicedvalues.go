@@ -20,8 +20,8 @@ func (s *sliced) count(i int, k kind, c *cell, e []uint64, texts []Arg) {
 		tot.extreme(k, e[s.slot[i]])
 	case k == kindQuantile:
 		no := bucketOf(math.Float64frombits(e[s.slot[i]]))
-		part.count++
-		tot.count++
+		part.n++
+		tot.n++
 		part.extra().hist.add(no, 1)
 		tot.extra().hist.add(no, 1)
 	case k == kindTop:
@@ -38,17 +38,17 @@ func (s *sliced) uncount(i int, k kind, c *cell) {
 	tot, part := &s.totals[i], &c.sums[i]
 	switch {
 	case k.additive():
-		tot.addTotal(part, -1)
+		tot.addTotal(k, part, -1)
 	case k == kindQuantile:
-		tot.count -= part.count
+		tot.n -= part.n
 		if part.more != nil {
 			tot.more.hist.take(part.more.hist)
 		}
 	case k == kindTop:
-		tot.count -= part.count
+		tot.n -= part.n
 		for h, n := range part.seen() {
 			tot.more.top.take(h, n)
-			tot.n--
+			tot.more.top.kept--
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (s *sliced) uncount(i int, k kind, c *cell) {
 func (s *sliced) extremes(i int, k kind) {
 	tot := total{}
 	for j := range s.cells {
-		if part := &s.cells[j].sums[i]; part.count > 0 {
+		if part := &s.cells[j].sums[i]; part.micro > 0 {
 			tot.extreme(k, uint64(part.n))
 		}
 	}
@@ -65,32 +65,31 @@ func (s *sliced) extremes(i int, k kind) {
 }
 
 // addTop counts a value of a top. While the slices have few values they count all of them; above the bound each is a summary.
-// total.n is how many values the slices count.
 func (s *sliced) addTop(i int, c *cell, hash uint64, text string) {
 	tot, part := &s.totals[i], &c.sums[i]
-	tot.count++
-	part.count++
+	tot.n++
+	part.n++
 	top, seen := &tot.extra().top, part.seen()
 	if seen[hash] > 0 {
 		seen[hash]++
 		top.add(hash, text, 1)
 		return
 	}
-	if tot.micro != 0 && len(seen) >= topCounters {
+	if top.summary && len(seen) >= topCounters {
 		had := len(seen)
 		less(seen, 1, s.taken(i))
-		tot.n -= int64(had - len(seen))
+		top.kept -= had - len(seen)
 		return
 	}
 	part.slot(hash, 1)
 	top.add(hash, text, 1)
-	if tot.n++; tot.n > exactTop && tot.micro == 0 {
-		tot.micro = 1
+	if top.kept++; top.kept > exactTop && !top.summary {
+		top.summary = true
 		for j := range s.cells {
 			seen := s.cells[j].sums[i].seen()
 			had := len(seen)
 			reduce(seen, topCounters, s.taken(i))
-			tot.n -= int64(had - len(seen))
+			top.kept -= had - len(seen)
 		}
 	}
 }
@@ -120,7 +119,7 @@ func (s *sliced) values(dst []rules.Value) []rules.Value {
 		case kindQuantile:
 			v := 0.0
 			if tot.more != nil {
-				v = tot.more.hist.quantile(s.quantiles[i], tot.count)
+				v = tot.more.hist.quantile(s.quantiles[i], tot.n)
 			}
 			dst = append(dst, rules.Value{Number: v})
 		case kindTop:

@@ -83,20 +83,12 @@ func (t ringTexts) used(totals []total) bool {
 
 // share writes one aggregate of one slice.
 func (w *encoder) share(k kind, t *total) {
+	w.int(t.n)
 	switch {
-	case k == kindMin || k == kindMax:
-		w.int(t.count)
-		w.fixed(uint64(t.n))
-		return
-	case k == kindAvg || k == kindRatio || k == kindQuantile || k == kindTop:
-		w.int(t.count)
-	}
-	if k.additive() {
-		w.int(t.n)
+	case k.additive() || k == kindMin || k == kindMax:
 		w.int(t.micro)
 		return
-	}
-	if k == kindQuantile {
+	case k == kindQuantile:
 		w.histogram(t)
 		return
 	}
@@ -122,16 +114,12 @@ func (w *encoder) histogram(t *total) {
 
 // share reads one aggregate of one slice.
 func (r *decoder) share(k kind, t *total) {
-	switch {
-	case k == kindMin || k == kindMax:
-		t.count, t.n = r.int(), int64(r.fixed())
-		return
-	case k == kindAvg || k == kindRatio || k == kindQuantile || k == kindTop:
-		t.count = r.int()
-	}
+	t.n = r.int()
 	switch {
 	case k.additive():
-		t.n, t.micro = r.int(), r.int()
+		t.micro = r.int()
+	case k == kindMin || k == kindMax:
+		t.micro = r.int() &^ 1
 	case k == kindQuantile:
 		r.histogram(t)
 	default:
@@ -145,9 +133,6 @@ func (r *decoder) share(k kind, t *total) {
 			}
 			t.slot(h, have)
 		}
-	}
-	if t.count < 0 {
-		r.fail()
 	}
 }
 
@@ -169,7 +154,7 @@ func (r *decoder) histogram(t *total) {
 		*h = append(*h, bucket{int16(no), uint32(many)})
 		sum += int64(many)
 	}
-	if sum != t.count {
+	if sum != t.n {
 		r.fail()
 	}
 }
@@ -187,8 +172,8 @@ func (s *sliced) restoreTotal(d *decoder, i int, k kind) {
 	default:
 		for j := range s.cells {
 			part := &s.cells[j].sums[i]
-			tot.addTotal(part, 1)
-			if part.more == nil {
+			tot.addTotal(k, part, 1)
+			if k != kindQuantile || part.more == nil {
 				continue
 			}
 			for _, b := range part.more.hist {
@@ -200,14 +185,13 @@ func (s *sliced) restoreTotal(d *decoder, i int, k kind) {
 
 func (s *sliced) restoreTop(d *decoder, i int) {
 	tot := &s.totals[i]
-	tot.micro = int64(d.uint() & 1)
+	summary := d.uint() == 1
 	texts := d.texts()
 	for j := range s.cells {
 		part := &s.cells[j].sums[i]
 		seen := part.seen()
-		tot.count += part.count
-		tot.n += int64(len(seen))
-		if tot.micro != 0 && len(seen) > topCounters {
+		tot.n += part.n
+		if summary && len(seen) > topCounters {
 			d.fail()
 			return
 		}
@@ -219,6 +203,12 @@ func (s *sliced) restoreTop(d *decoder, i int) {
 			}
 			tot.extra().top.add(h, text, n)
 		}
+		if len(seen) > 0 {
+			tot.more.top.kept += len(seen)
+		}
+	}
+	if summary {
+		tot.extra().top.summary = true
 	}
 	if tot.more != nil && len(tot.more.top.list) != len(texts) || tot.more == nil && len(texts) > 0 {
 		d.fail()

@@ -37,7 +37,7 @@ func (s *sliced) snapshot(w *encoder) {
 		case kindDistinct:
 			s.snapshotDistinct(w, i)
 		case kindTop:
-			w.uint(uint64(s.totals[i].micro))
+			w.flag(s.totals[i].more != nil && s.totals[i].more.top.summary)
 			w.texts(&s.totals[i])
 		}
 	}

@@ -32,6 +32,29 @@ window: {size: 60s, type: tumbling}
 aggregates: {paths: distinct(request.path)}
 condition: paths >= 100000
 ---
+id: measures
+title: t
+filter: "true"
+group_by: [source.address]
+window: {size: 64s, type: sliding}
+aggregates:
+  mean: avg(response.size)
+  low: min(response.size)
+  high: max(response.size)
+  bad: ratio(response.code == 401)
+  half: quantile(response.size, 0.5)
+  speed: rate()
+  path: top(request.path)
+condition: mean > 100000
+---
+id: session
+title: t
+filter: "true"
+group_by: [source.address]
+window: {type: session, gap: 30s, size: 300s}
+aggregates: {low: min(response.size), half: "quantile(response.size, 0.5)", path: top(request.path), paths: distinct(request.path)}
+condition: half > 100000
+---
 id: one
 title: t
 filter: request.path.startsWith("/admin")

@@ -30,15 +30,20 @@ type ref struct {
 	id, id2 uint64
 }
 
-// total is one aggregate over a span, or over one slice of it.
+// total is one aggregate over a span, or over one slice of it. There is one for each aggregate of each group, so it is small: what
+// the two numbers hold depends on the kind.
 type total struct {
 	// n is a count; the whole part of a sum; how many events fulfil a ratio's condition; how many different values a distinct
-	// has; the least or greatest number (math.Float64bits).
-	n     int64
-	micro int64 // millionths of a sum; 1: a least or greatest number must be looked for anew; 1: a top is summarised
-	count int64 // events that count in the aggregate; not kept for distinct
+	// has; the least or greatest number (math.Float64bits); of a quantile or top, how many events count.
+	n int64
+	// micro is a sum's millionths; of an average, its millionths and, above averageBits, how many events count; of a ratio, how
+	// many events count; of a least or greatest number, twice that, plus 1 when the number must be looked for anew.
+	micro int64
 	more  *more // nil until there is some
 }
+
+// averageBits is the room for the millionths of an average, which are from 0 to below a million.
+const averageBits = 20
 
 // more is what some aggregates need beyond numbers.
 type more struct {
@@ -70,31 +75,46 @@ func (t *total) addNumber(bits uint64, sign int64) {
 	t.micro += sign * micro
 }
 
+// addAverage adds to an average's sum and count. The whole part takes up what is above the millionths' room.
+func (t *total) addAverage(whole, micro, count int64) {
+	micro += t.micro & (1<<averageBits - 1)
+	count += t.micro >> averageBits
+	carry := floorDiv(micro, 1e6)
+	t.n += whole + carry
+	t.micro = count<<averageBits | (micro - carry*1e6)
+}
+
+// average is what addAverage added up, as a share.
+func (t *total) average() float64 {
+	return share(float64(t.n)+float64(t.micro&(1<<averageBits-1))/1e6, t.micro>>averageBits)
+}
+
 // sum counts an entry of an aggregate that is additive, or with sign -1 takes it back.
 func (l *layout) sum(t *total, i int, e []uint64, sign int64) {
 	switch l.kinds[i] {
-	case kindSum, kindAvg:
+	case kindSum:
 		t.addNumber(e[l.slot[i]], sign)
+	case kindAvg:
+		whole, micro := split(e[l.slot[i]])
+		t.addAverage(sign*whole, sign*micro, sign)
 	case kindRatio:
 		if e[wordMask]&(holdBit<<i) != 0 {
 			t.n += sign
 		}
+		t.micro += sign
 	default:
 		t.n += sign
 	}
-	t.count += sign
 }
 
-// addTotal adds another's additive parts, or with sign -1 takes them away.
-func (t *total) addTotal(o *total, sign int64) {
+// addTotal adds another total of an additive kind, or with sign -1 takes it away.
+func (t *total) addTotal(k kind, o *total, sign int64) {
+	if k == kindAvg {
+		t.addAverage(sign*o.n, sign*(o.micro&(1<<averageBits-1)), sign*(o.micro>>averageBits))
+		return
+	}
 	t.n += sign * o.n
 	t.micro += sign * o.micro
-	t.count += sign * o.count
-}
-
-// number is a sum as one number.
-func (t *total) number() float64 {
-	return float64(t.n+t.micro/1e6) + float64(t.micro%1e6)/1e6
 }
 
 // value is the aggregate as the condition sees it, of those that need nothing but the total. first and last are the span's.
@@ -102,11 +122,11 @@ func (l *layout) value(t *total, k kind, first, last int64) rules.Value {
 	v := float64(t.n)
 	switch k {
 	case kindSum:
-		v = t.number()
+		v = float64(t.n+t.micro/1e6) + float64(t.micro%1e6)/1e6
 	case kindAvg:
-		v = share(t.number(), t.count)
+		v = t.average()
 	case kindRatio:
-		v = share(v, t.count)
+		v = share(v, t.micro)
 	case kindMin, kindMax:
 		v = math.Float64frombits(uint64(t.n))
 	case kindRate:
@@ -134,11 +154,14 @@ func (l *layout) seconds(first, last int64) float64 {
 // extreme brings a least or greatest number up to date with one more.
 func (t *total) extreme(k kind, bits uint64) {
 	v, old := math.Float64frombits(bits), math.Float64frombits(uint64(t.n))
-	if t.count == 0 || k == kindMin && v < old || k == kindMax && v > old {
+	if t.micro == 0 || k == kindMin && v < old || k == kindMax && v > old {
 		t.n = int64(bits)
 	}
-	t.count++
+	t.micro += 2
 }
+
+// stale tells whether a least or greatest number must be looked for anew.
+func (t *total) stale() bool { return t.micro&1 != 0 }
 
 // rank is which of n ascending numbers the quantile is, from 1: the nearest rank. The small number is for products such as
 // 0.07*100, which is a little above 7.
@@ -148,7 +171,7 @@ func rank(q float64, n int64) int64 {
 
 const (
 	costSpan  = 100 // a span's own fields and headers
-	costTotal = 32
+	costTotal = 24
 	costMore  = 96
 	costSeen  = 32 // one entry of a map of hashes
 )

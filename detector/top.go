@@ -26,6 +26,9 @@ type topTable struct {
 	list  []topValue
 	index map[uint64]int32 // by hash; nil while there are few
 	best  int32            // in list, plus one; 0 when it must be looked for
+	// Of a window in slices: whether the slices are summaries, and how many values they count.
+	summary bool
+	kept    int
 }
 
 type topValue struct {
@@ -102,7 +105,7 @@ func (t *topTable) take(hash uint64, n int64) {
 		delete(t.index, hash)
 	}
 	if last == 0 {
-		*t = topTable{}
+		t.list, t.index, t.best = nil, nil, 0
 	}
 }
 

@@ -16,6 +16,13 @@ func (w *encoder) int(v int64)    { w.b = binary.AppendVarint(w.b, v) }
 func (w *encoder) fixed(v uint64) { w.b = binary.BigEndian.AppendUint64(w.b, v) }
 func (w *encoder) text(s string)  { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
 func (w *encoder) bytes(s []byte) { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
+func (w *encoder) flag(on bool) {
+	if on {
+		w.uint(1)
+	} else {
+		w.uint(0)
+	}
+}
 func (w *encoder) words(s []uint64) {
 	for _, v := range s {
 		w.fixed(v)
