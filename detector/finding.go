@@ -65,8 +65,11 @@ func (s *Shard) alert(t *table, group []string, o *Origin, f finding) *alert.Ale
 	return a
 }
 
-// round cuts a value to millionths, as sums are kept.
+// round cuts a value to millionths, as sums are kept. What JSON cannot write, which only a damaged record can bring in, is 0.
 func round(v float64) float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0
+	}
 	if math.Abs(v) >= 1e9 {
 		return math.Round(v)
 	}
