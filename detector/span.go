@@ -171,7 +171,7 @@ func rank(q float64, n int64) int64 {
 
 const (
 	costSpan  = 100 // a span's own fields and headers
-	costTotal = 24
+	costTotal = 32  // with its part of what the allocator rounds up
 	costMore  = 96
 	costSeen  = 32 // one entry of a map of hashes
 )

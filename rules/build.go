@@ -225,6 +225,7 @@ func (b *builder) condition() {
 		return
 	}
 	b.rule.condition = b.boolean("condition", b.raw.Condition, e, names)
+	b.shares(b.rule.condition)
 }
 
 // duration reads an optional duration within bounds.

@@ -9,7 +9,7 @@ import (
 )
 
 // conditionNames are the aggregates of the random conditions: whole numbers, doubles and texts.
-const conditionAggregates = `{n: count(), d: distinct(request.path), s: sum(request.size), r: ratio(response.code == 500), v: rate(), ` +
+const conditionAggregates = `{n: count(), d: distinct(request.path), s: sum(request.size), r: avg(response.size), v: rate(), ` +
 	`q: "quantile(request.duration, 0.9)", t: top(request.path), u: top(principal.id)}`
 
 func randomCondition(r *rand.Rand, depth int) string {
@@ -26,10 +26,10 @@ func randomCondition(r *rand.Rand, depth int) string {
 			return fmt.Sprintf("[%d, %d].exists(n, n > %s || %s)", r.IntN(4), r.IntN(4), pick(r, []string{"d", "r", "t.count"}), sub())
 		}
 	}
-	ints, doubles, texts := []string{"n", "d", "s", "t.count", "u.count"}, []string{"r", "v", "q", "t.share", "u.share"}, []string{"t.value", "u.value"}
+	ints, doubles, texts := []string{"n", "d", "s", "t.count", "u.count"}, []string{"r", "v", "q"}, []string{"t.value", "u.value"}
 	order, equal := []string{"<", "<=", ">", ">="}, []string{"==", "!="}
 	literals := []string{"/login", "/", "", "a", "é"}
-	switch r.IntN(12) {
+	switch r.IntN(13) {
 	case 0:
 		return fmt.Sprintf("%s %s %d", pick(r, ints), pick(r, append(order, equal...)), r.IntN(4))
 	case 1:
@@ -50,6 +50,8 @@ func randomCondition(r *rand.Rand, depth int) string {
 		return fmt.Sprintf("%s.%s(%q)", pick(r, texts), pick(r, []string{"startsWith", "endsWith", "contains", "matches"}), pick(r, literals))
 	case 9:
 		return fmt.Sprintf("n * %d > d + 1", r.IntN(4))
+	case 11:
+		return fmt.Sprintf("%s.share %s %s", pick(r, []string{"t", "u"}), pick(r, order), pick(r, []string{"0.5", "n", "v", "u.share"}))
 	case 10:
 		return fmt.Sprintf("s / n > %d", r.IntN(2))
 	}
