@@ -34,8 +34,9 @@ func (c *compiler) numOf(e celast.Expr) (number, bool) {
 		return c.sum(e.AsCall())
 	}
 	name, _ := fieldName(e)
+	_, hidden := c.bound[name]
 	for i := range c.aggregates {
-		if a := c.aggregates[i]; a.Name == name && a.integer {
+		if a := &c.aggregates[i]; a.Name == name && a.integer && !hidden {
 			return number{get: func(in *input) int64 { return int64(in.values[i].Number) }}, true
 		}
 	}
