@@ -218,32 +218,36 @@ func (a *Aggregate) whole() bool {
 
 // expectedValue reads one value that a test expects: a number, or of a top's value a text.
 func (b *builder) expectedValue(key, name string, v scalar, e *Expectation) {
-	for i := range b.rule.Aggregates {
-		part, ok := b.rule.Aggregates[i].named(name)
-		switch {
-		case !ok || part != "" && part != TopValue && part != TopCount && part != TopShare:
-			continue
-		case part == TopValue:
-			if e.Texts == nil {
-				e.Texts = map[string]string{}
-			}
-			e.Texts[name] = v.Value
-			return
+	if b.isText(name) {
+		if e.Texts == nil {
+			e.Texts = map[string]string{}
 		}
-		n, err := strconv.ParseFloat(v.Value, 64)
-		if err != nil {
-			b.fail(key, v, "expect: %s is a number", name)
-			return
-		}
-		if e.Values == nil {
-			e.Values = map[string]float64{}
-		}
-		e.Values[name] = n
+		e.Texts[name] = v.Value
 		return
 	}
-	var names []string
+	names := b.rule.ValueNames()
 	for i := range b.rule.Aggregates {
 		names = append(names, b.rule.Aggregates[i].Names()...)
 	}
-	b.fail(key, v, "expect: values has %.60q; the rule has %s", name, cmp.Or(strings.Join(names, ", "), "no aggregates"))
+	if !slices.Contains(names, name) {
+		b.fail(key, v, "expect: values has %.60q; the rule has %s", name, cmp.Or(strings.Join(names, ", "), "no aggregates"))
+		return
+	}
+	n, err := strconv.ParseFloat(v.Value, 64)
+	if err != nil {
+		b.fail(key, v, "expect: %s is a number", name)
+		return
+	}
+	if e.Values == nil {
+		e.Values = map[string]float64{}
+	}
+	e.Values[name] = n
+}
+
+// isText tells whether the name is a top's value.
+func (b *builder) isText(name string) bool {
+	return slices.ContainsFunc(b.rule.Aggregates, func(a Aggregate) bool {
+		part, ok := a.named(name)
+		return ok && part == TopValue
+	})
 }

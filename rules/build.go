@@ -43,7 +43,7 @@ func (b *builder) build() (*Rule, error) {
 	b.mode()
 	b.groupBy()
 	b.window()
-	b.rule.filter = b.boolean("filter", b.raw.Filter, b.env.events, nil)
+	b.form()
 	b.aggregates()
 	b.condition()
 	b.rule.Suppress = b.duration("suppress", b.raw.Suppress, 0, MaxSuppress)

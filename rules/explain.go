@@ -99,6 +99,9 @@ func chain(e celast.Expr) (name string, root int64) {
 
 // unknown is the message for a name that does not exist.
 func (env *environment) unknown(name string, known []string) string {
+	if name == seenFunction {
+		return seenMessage
+	}
 	kind := "field"
 	if !strings.Contains(name, ".") {
 		kind = "name"

@@ -38,7 +38,7 @@ func fixtureStart() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UT
 //
 // "time" is the event's time. Without it, an event comes "after" the one before (default 1s). With "repeat" there are that many
 // events, "every" so often (default 1s), and {i} in any text is the number of the repetition, from 1. Each line stands for
-// itself. Unknown keys, wrong types, more than 100,000 events and lines above 64 KiB are errors that name the line.
+// itself. {"kind":"heartbeat","after":"10m"} is no request: it only says that time has passed. Unknown keys, wrong types, more than 100,000 events and lines above 64 KiB are errors that name the line.
 func ReadFixture(r io.Reader) ([]*event.Event, error) {
 	f := &fixture{}
 	b, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
@@ -66,6 +66,7 @@ func ReadFixture(r io.Reader) ([]*event.Event, error) {
 type fixture struct {
 	events []*event.Event
 	last   time.Time
+	seq    uint64 // requests so far
 }
 
 // add reads one JSON object, which is one event or a repetition.
@@ -89,10 +90,16 @@ func (f *fixture) add(line []byte) error {
 			at = f.last.Add(after)
 		}
 	}
+	kind, err := recordKind(raw)
+	if err != nil {
+		return err
+	}
 	keys := slices.Sorted(maps.Keys(raw))
 	for i := range repeat {
-		seq := uint64(len(f.events) + 1)
-		e := &event.Event{ID: event.NewID(fixtureTap, seq), Tap: fixtureTap, Seq: seq, Time: at}
+		if kind == event.Request {
+			f.seq++
+		}
+		e := &event.Event{Kind: kind, ID: event.NewID(fixtureTap, f.seq), Tap: fixtureTap, Seq: f.seq, Time: at}
 		fields := places(e)
 		for _, k := range keys {
 			if err := setField(fields[k], k, raw[k], i+1); err != nil {
@@ -104,6 +111,25 @@ func (f *fixture) add(line []byte) error {
 		f.last, at = at, at.Add(every)
 	}
 	return nil
+}
+
+// recordKind takes the key that tells heartbeats from requests out of the object.
+func recordKind(raw map[string]json.RawMessage) (event.Kind, error) {
+	v, ok := raw["kind"]
+	if !ok {
+		return event.Request, nil
+	}
+	delete(raw, "kind")
+	switch text, _ := fixtureText(v, 0); text {
+	case "request":
+		return event.Request, nil
+	case "heartbeat":
+		if len(raw) > 0 {
+			return 0, errors.New(`a heartbeat has only a time: "time", "after", "repeat" or "every"`)
+		}
+		return event.Heartbeat, nil
+	}
+	return 0, fmt.Errorf("%q: want \"request\" or \"heartbeat\"", "kind")
 }
 
 // timing takes the keys that place events in time out of the object.
@@ -145,8 +171,8 @@ func (s *span) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if d.Std() > MaxSuppress || d < 0 {
-		return fmt.Errorf("want 0s to %s", MaxSuppress)
+	if d.Std() > MaxRemember || d < 0 {
+		return fmt.Errorf("want 0s to %s", MaxRemember)
 	}
 	*s = span(d)
 	return nil
@@ -231,7 +257,7 @@ func counted(text string, i int) string {
 }
 
 func unknownFixtureKey(key string) string {
-	env := &environment{names: []string{"time", "after", "repeat", "every"}}
+	env := &environment{names: []string{"time", "after", "repeat", "every", "kind"}}
 	for _, f := range eventFields() {
 		env.names = append(env.names, f.name)
 	}

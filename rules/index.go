@@ -88,6 +88,7 @@ func (x *index) add(r *Rule, no int) {
 		x.share(r.Aggregates[i].where)
 	}
 	x.shareArgs(r)
+	r.formExpressions(func(e **expression) { x.native(c, *e) })
 	x.native(&compiler{index: x, aggregates: r.Aggregates}, r.condition)
 }
 

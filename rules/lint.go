@@ -92,7 +92,7 @@ func (l *linter) run() {
 func (l *linter) filter() {
 	r := l.rule
 	always := r.filter.canonical == "true"
-	if always && len(r.Respond) > 0 && r.Window.Type == None {
+	if always && len(r.Respond) > 0 && r.Window.Type == None && r.Form == FormEvents && len(r.Seen) == 0 {
 		l.warn("over-broad", "answers every single request: the filter is true and there is no window")
 	}
 	if always && len(r.Aggregates) == 1 && strings.TrimSpace(r.Aggregates[0].Where) == "true" {
@@ -107,6 +107,7 @@ func (l *linter) filter() {
 func (l *linter) noise() {
 	r := l.rule
 	switch windowed := r.Window.Type != None; {
+	case r.Form != FormEvents: // says it once, or is silent for its span
 	case r.Suppress == 0 && !windowed: // a window's size is the default
 		l.warn("missing-suppress", "has no suppress: it alerts for every event that fulfils it")
 	case r.Suppress > 0 && r.Suppress < r.Window.Size:
@@ -114,6 +115,9 @@ func (l *linter) noise() {
 	}
 	if r.Window.Type != None && len(r.GroupBy) == 0 {
 		l.warn("missing-group", "has a window over all traffic together; name the entity in group_by")
+	}
+	if len(r.GroupBy) == 0 && (r.Form == FormSequence || r.Form == FormFirstSeen || len(r.Seen) > 0) {
+		l.warn("missing-group", "remembers all traffic together; name the entity in group_by")
 	}
 	for _, a := range r.Aggregates {
 		if r.condition != nil && !mentions(r.condition.canonical, a.Name) {

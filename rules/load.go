@@ -209,7 +209,7 @@ func (s source) yamlError(err error) error {
 // unknownKey is the message for a key that rules do not have.
 func unknownKey(name string) string {
 	keys := strings.Fields("id title description severity tags filter group_by window aggregates condition suppress mode respond " +
-		"include_enforced tests size type scope ttl rate burst name events expect group values repeat func of where block limit canary")
+		"include_enforced tests size type scope ttl rate burst name events expect group values repeat func of where block limit canary" + formKeys)
 	best := slices.MinFunc(keys, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
 	if distance(name, best) <= 3 {
 		return fmt.Sprintf("unknown key %.60q: did you mean `%s`?", name, best)

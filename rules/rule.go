@@ -39,6 +39,14 @@ type Rule struct {
 	GroupBy    []string
 	Window     Window
 	Aggregates []Aggregate
+	// Form is set for rules that do not count in a window; of the fields below it, the one of that form is not nil.
+	Form      Form
+	Sequence  *Sequence
+	Absence   *Absence
+	FirstSeen *FirstSeen
+	Rare      *Rare
+	// Seen has the calls of seenBefore that the filter asks the group's memory with.
+	Seen []Seen
 	// Suppress is how long after an alert the same group does not alert again, in event time.
 	Suppress time.Duration
 	Mode     alert.Mode
@@ -55,6 +63,7 @@ type Rule struct {
 	filter    *expression
 	condition *expression // nil: always true
 	group     []*field
+	formArgs  int // how many arguments the form has
 	signature int // which of the Set's groupings this is
 	arguments int // the number of its aggregates among the values that rules share; 0: none
 	unit      *unit
@@ -87,7 +96,7 @@ type Match struct {
 	Rule *Rule
 	// Group has the values of Rule.GroupBy in its order.
 	Group []string
-	// Args has one entry per aggregate of the rule, in order.
+	// Args has one entry per aggregate of the rule, in order, and then those of its form, see [Rule.FormArgs].
 	Args []Arg
 }
 

@@ -19,6 +19,10 @@ type ruleYAML struct {
 	Window      *windowYAML    `yaml:"window"`
 	Aggregates  aggregatesYAML `yaml:"aggregates"`
 	Condition   scalar         `yaml:"condition"`
+	Sequence    *sequenceYAML  `yaml:"sequence"`
+	Absence     *absenceYAML   `yaml:"absence"`
+	FirstSeen   *firstSeenYAML `yaml:"first_seen"`
+	Rare        *rareYAML      `yaml:"rare"`
 	Suppress    scalar         `yaml:"suppress"`
 	Mode        modeYAML       `yaml:"mode"`
 	Respond     []respondYAML  `yaml:"respond"`

@@ -76,6 +76,7 @@ func (r *Rule) clone() *Rule {
 		a := &c.Aggregates[i]
 		a.of, a.where = a.of.clone(), a.where.clone()
 	}
+	c.cloneForm()
 	return &c
 }
 
@@ -132,10 +133,12 @@ func (r *Rule) accepts(in *input, x *expression) bool {
 
 // args works out what the event contributes to each aggregate.
 func (r *Rule) args(in *input) []Arg {
-	if len(r.Aggregates) == 0 {
+	n := len(r.Aggregates) + r.FormArgs()
+	if n == 0 {
 		return nil
 	}
-	args := in.memory.args.take(len(r.Aggregates))
+	args := in.memory.args.take(n)
+	r.evaluateForm(in, args[len(r.Aggregates):])
 	for i := range r.Aggregates {
 		a := &r.Aggregates[i]
 		if a.where != nil && !r.accepts(in, a.where) {
@@ -205,6 +208,7 @@ func (r *Rule) meaning() string {
 		put("where", canon(a.where))
 	}
 	put("condition", canon(r.condition))
+	r.meaningOfForm(put)
 	put("suppress", r.Suppress)
 	put("enforced", r.IncludeEnforced)
 	return hex.EncodeToString(h.Sum(nil)[:8])

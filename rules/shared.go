@@ -22,9 +22,9 @@ func (x *index) share(e *expression) {
 	}
 }
 
-// shareArgs does the same with all of a rule's aggregates.
+// shareArgs does the same with all of a rule's aggregates; rules of other forms work out their own arguments.
 func (x *index) shareArgs(r *Rule) {
-	if len(r.Aggregates) == 0 {
+	if len(r.Aggregates) == 0 || r.FormArgs() > 0 {
 		return
 	}
 	var b strings.Builder

@@ -173,7 +173,7 @@ func RunTests(set *Set, fsys fs.FS, run func(r *Rule, events []*event.Event) ([]
 			events, err := t.load(fsys, path.Dir(r.File))
 			var alerts []*alert.Alert
 			if err == nil {
-				alerts, err = run(r, events)
+				alerts, err = run(r, r.withHeartbeats(events))
 			}
 			if res.Err = err; err == nil {
 				res.Missing, res.Surplus = t.compare(r, alerts)
