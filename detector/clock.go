@@ -18,6 +18,10 @@ type tapClock struct {
 	jump int64  // where the last far-off record was
 	runs int    // records in a row near jump
 
+	timers  timers  // what becomes due as the clock moves on
+	told    int64   // what other shards were told of it
+	reports []int64 // how far it has come by partition of the events topic, as other shards say
+
 	dropped uint64 // the tap's own count of lost events, as last seen
 }
 
@@ -31,14 +35,19 @@ func (c *tapClock) observe(t, maxJump int64) (odd bool) {
 		c.now, c.runs = max(c.now, t), 0
 		return false
 	}
-	if c.runs > 0 && near(t, c.jump, maxJump) {
+	switch {
+	case c.runs > 0 && near(t, c.jump, maxJump):
 		c.runs++
-	} else {
-		c.runs = 1
+		c.jump = t
+	case c.runs > 0 && t > c.now && c.jump > c.now:
+		// Records that come so seldom that no two are near one another: all of them say that it is at least the earliest.
+		c.runs++
+		c.jump = min(c.jump, t)
+	default:
+		c.runs, c.jump = 1, t
 	}
-	c.jump = t
 	if c.runs >= confirmations {
-		c.now, c.runs = t, 0
+		c.now, c.runs = c.jump, 0
 	}
 	return true
 }

@@ -25,6 +25,8 @@ type finding struct {
 	count      int64
 	refs       []ref
 	values     []rules.Value
+	named      map[string]float64 // values of forms that have no aggregates
+	texts      map[string]string
 }
 
 // alert writes the finding down. Nothing in it depends on anything but the stream and the rule.
@@ -54,6 +56,12 @@ func (s *Shard) alert(t *table, group []string, o *Origin, f finding) *alert.Ale
 			a.Texts = map[string]string{}
 		}
 		a.Texts[names[0]], a.Values[names[1]], a.Values[names[2]] = v.Text, round(v.Number), round(v.Share)
+	}
+	for k, v := range f.named {
+		a.Values[k] = round(v)
+	}
+	if f.texts != nil {
+		a.Texts = f.texts
 	}
 	for _, x := range f.refs {
 		a.Events = append(a.Events, x.eventID().String())

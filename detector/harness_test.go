@@ -50,6 +50,14 @@ func (s *stream) event(at time.Duration, attrs ...string) (*event.Event, error) 
 			e.Principal.ID = v
 		case k == "path":
 			e.Request.Path = v
+		case k == "country":
+			e.Source.Country = v
+		case k == "outcome":
+			e.Auth.Outcome = v
+		case k == "api":
+			e.API.Name = v
+		case k == "route":
+			e.API.Route = v
 		case k == "method":
 			e.Request.Method = v
 		case k == "enforced":

@@ -81,8 +81,8 @@ type layout struct {
 	gap       int64     // of a session; 0 for other windows
 }
 
-func newLayout(aggs []rules.Aggregate, w rules.Window) *layout {
-	l := &layout{stride: headWords, size: int64(w.Size), gap: int64(w.Gap)}
+func newLayout(aggs []rules.Aggregate, size, gap int64) *layout {
+	l := &layout{stride: headWords, size: size, gap: gap}
 	for i, a := range aggs {
 		k, slot := kindOf(a.Func), 0
 		if k.word() {

@@ -36,6 +36,14 @@ type MatchRecord struct {
 	// (Offset, Rule) ascends apart from repeats.
 	Partition int
 	Offset    int64
+	// Value is what an alert of first_seen or rare shows; Peers are the values of rare's peers, by which its state is kept.
+	Value   string
+	Peers   []string
+	ByPeers bool // its state is
+	// Clock: this is no match. It says that the tap of Event has come to Time in Partition, one of Sources partitions of the
+	// events topic. Every partition of the matches topic is told, so that what is due there becomes so.
+	Clock   bool
+	Sources int
 }
 
 func newRecord(r *rules.Rule, group []string, args []Arg, o *Origin) *MatchRecord {
@@ -50,11 +58,16 @@ func newRecord(r *rules.Rule, group []string, args []Arg, o *Origin) *MatchRecor
 	return m
 }
 
-// Key is the record's key on the bus: a hash of rule and group, so that a group's matches share a partition.
+// Key is the record's key on the bus: a hash of rule and group, so that a group's matches share a partition; for rare, of the
+// rule and the peers.
 func (m *MatchRecord) Key() []byte {
 	b := binary.AppendUvarint(nil, uint64(len(m.Rule)))
 	b = append(b, m.Rule...)
-	for _, v := range m.Group {
+	by := m.Group
+	if m.ByPeers {
+		by = m.Peers
+	}
+	for _, v := range by {
 		b = binary.AppendUvarint(b, uint64(len(v)))
 		b = append(b, v...)
 	}
@@ -83,6 +96,15 @@ const (
 	mUserAgent
 	mAddress
 	mPrincipal
+)
+
+// Fields of the rule forms.
+const (
+	mValue protowire.Number = iota + 40
+	mPeer
+	mByPeers
+	mClock
+	mSources
 )
 
 // Append appends the record's encoding to b. It is deterministic.
@@ -116,6 +138,15 @@ func (m *MatchRecord) Append(b []byte) []byte {
 	num(mDropped, m.Dropped)
 	num(mPartition, uint64(m.Partition))
 	num(mOffset, uint64(m.Offset))
+	if m.Value != "" {
+		raw(mValue, []byte(m.Value))
+	}
+	for _, v := range m.Peers {
+		raw(mPeer, []byte(v))
+	}
+	num(mByPeers, bit(m.ByPeers))
+	num(mClock, bit(m.Clock))
+	num(mSources, uint64(m.Sources))
 	if m.Sample != nil {
 		num(mHasSample, 1)
 		num(mSampleCode, uint64(m.Sample.Code))
@@ -126,6 +157,13 @@ func (m *MatchRecord) Append(b []byte) []byte {
 		}
 	}
 	return b
+}
+
+func bit(on bool) uint64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 func sampleText(s *alert.Sample, n protowire.Number) *string {
@@ -190,7 +228,7 @@ func DecodeMatch(b []byte) (*MatchRecord, error) {
 	if version != MatchVersion {
 		return nil, fmt.Errorf("decode match: schema version %d, this program reads %d", version, MatchVersion)
 	}
-	if m.Rule == "" || m.Event.IsZero() || m.Partition < 0 || m.Offset < 0 {
+	if (m.Rule == "") != m.Clock || m.Event.IsZero() || m.Partition < 0 || m.Offset < 0 {
 		return nil, errors.New("decode match: rule, event id or offset is missing or wrong")
 	}
 	if m.Sample != nil {
@@ -213,6 +251,12 @@ func (m *MatchRecord) setNumber(n protowire.Number, v uint64, sample *alert.Samp
 		m.Sample = sample
 	case mSampleCode:
 		sample.Code = int(int32(v))
+	case mByPeers:
+		m.ByPeers = v == 1
+	case mClock:
+		m.Clock = v == 1
+	case mSources:
+		m.Sources = int(min(v, maxSources+1))
 	}
 }
 
@@ -232,10 +276,17 @@ func (m *MatchRecord) setBytes(n protowire.Number, v []byte, sample *alert.Sampl
 		}
 		m.Group = append(m.Group, string(v))
 	case mArg:
-		if len(v) < 9 || len(v) > 9+maxTopText || len(m.Args) == rules.MaxAggregates {
+		if len(v) < 9 || len(v) > 9+maxTopText || len(m.Args) == rules.MaxAggregates+rules.MaxFormArgs+rules.MaxSeen {
 			return errors.New("argument is malformed or one too many")
 		}
 		m.Args = append(m.Args, Arg{In: v[0] == 1, Bits: binary.BigEndian.Uint64(v[1:]), Text: string(v[9:])})
+	case mValue:
+		m.Value = cut(string(v), maxSampleName)
+	case mPeer:
+		if len(m.Peers) == rules.MaxGroupBy || len(v) > maxGroupValue {
+			return errors.New("peers are too large")
+		}
+		m.Peers = append(m.Peers, string(v))
 	case mEvent:
 		if len(v) != len(m.Event) {
 			return fmt.Errorf("event id has %d bytes", len(v))

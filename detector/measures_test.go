@@ -19,7 +19,7 @@ import (
 func TestQuantileError(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, q := range []float64{0, 0.01, 0.5, 0.95, 0.999, 1} {
-		l := newLayout([]rules.Aggregate{{Name: "q", Func: rules.Quantile, Q: q}}, rules.Window{})
+		l := newLayout([]rules.Aggregate{{Name: "q", Func: rules.Quantile, Q: q}}, 0, 0)
 		s := newSliced(l, 60_000, 1, 1)
 		var all []float64
 		for i := range 5000 {
@@ -78,7 +78,7 @@ func TestNumberBounds(t *testing.T) {
 // TestTopError: above the bound a top's count is at most a 101st of the events too low and never too high, over slices that come
 // and go, and in one.
 func TestTopError(t *testing.T) {
-	l := newLayout([]rules.Aggregate{{Name: "t", Func: rules.Top}}, rules.Window{})
+	l := newLayout([]rules.Aggregate{{Name: "t", Func: rules.Top}}, 0, 0)
 	for _, slicesOf := range []int64{1, 16} {
 		for seed := range uint64(5) {
 			r := rand.New(rand.NewPCG(seed, 8))
@@ -159,7 +159,7 @@ func TestSlicedMeasures(t *testing.T) {
 	const size = 64_000
 	aggs := []rules.Aggregate{{Func: rules.Avg}, {Func: rules.Min}, {Func: rules.Max}, {Func: rules.Ratio}, {Func: rules.Quantile, Q: 0.9},
 		{Func: rules.Rate}, {Func: rules.Top}}
-	l := newLayout(aggs, rules.Window{Size: size})
+	l := newLayout(aggs, size, 0)
 	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		s := newSliced(l, size/slicesPerWindow, slicesPerWindow, 1)

@@ -18,6 +18,9 @@ type Shard struct {
 	byRule   map[*rules.Rule]*table
 	byID     map[string]*table
 	groups   map[string]*grouping // by the rules' group_by
+	farTimed bool                 // a rule whose groups are elsewhere needs to hear of time there
+	far      bool                 // the match in hand was forwarded
+	ended    tapClock             // holds what taps that have ended left to become due
 	hashes   hashes
 	clocks   clocks
 	losses   losses
@@ -52,6 +55,7 @@ type Stats struct {
 	Failed     uint64 `json:"failed"`     // conditions that could not be evaluated; taken as false
 	Evicted    uint64 `json:"evicted"`    // groups forgotten for lack of room
 	Expired    uint64 `json:"expired"`    // groups forgotten because their window had passed
+	Forgotten  uint64 `json:"forgotten"`  // within a group for lack of room: attempts at a sequence, remembered values
 	Entities   int    `json:"entities"`
 	Bytes      int64  `json:"bytes"`
 }
@@ -65,8 +69,12 @@ func NewShard(set *rules.Set, cfg Config) *Shard {
 	}
 	for _, r := range set.Rules() {
 		t := newTable(s, r)
-		s.tables = append(s.tables, t)
-		s.byRule[r], s.byID[r.ID] = t, t
+		s.byRule[r] = t
+		for _, t := range t.all() {
+			s.tables = append(s.tables, t)
+			s.byID[t.name] = t
+		}
+		s.farTimed = s.farTimed || t.forward && r.Timed()
 	}
 	return s
 }
@@ -82,7 +90,8 @@ func (s *Shard) Stats() Stats {
 func (s *Shard) Process(e *event.Event, dst []*alert.Alert) []*alert.Alert {
 	if e.Kind != event.Request {
 		s.stats.Heartbeats++
-		s.observe(e.ID, e.Time, e.Dropped)
+		c := s.observe(e.ID, e.Time, e.Dropped)
+		dst = s.pass(c, &Origin{ID: e.ID}, dst)
 		for range s.tables {
 			s.expireNext(4)
 		}
@@ -92,9 +101,7 @@ func (s *Shard) Process(e *event.Event, dst []*alert.Alert) []*alert.Alert {
 	s.matches = s.set.Match(e, s.matches[:0])
 	o := Origin{Time: e.Time, ID: e.ID, Dropped: e.Dropped}
 	if len(s.matches) == 0 {
-		s.observe(o.ID, o.Time, o.Dropped)
-		s.expireNext(2)
-		return dst
+		return s.Advance(&o, dst)
 	}
 	o.Sample = func() *alert.Sample { return NewSample(e) }
 	for i := range s.matches {
@@ -116,40 +123,63 @@ type Origin struct {
 // the order of rules.Set.Match.
 func (s *Shard) Apply(m *rules.Match, o *Origin, dst []*alert.Alert) []*alert.Alert {
 	t := s.byRule[m.Rule]
-	if t == nil {
+	if t == nil || len(m.Args) < t.extra {
 		s.stats.Stale++
 		return dst
 	}
+	s.far = false
 	s.group = boundGroup(s.group[:0], m.Group)
-	s.args = t.args(s.args[:0], m.Args, &s.hashes)
+	s.args = t.allArgs(s.args[:0], m.Args, &s.hashes)
+	d := t.detailOf(m)
 	if t.forward {
-		s.observeMatch(o)
+		if tap, first := s.observeMatch(o); first {
+			dst = s.pass(tap, o, dst)
+		}
+		if !t.complete(s.args) {
+			return dst
+		}
 		s.stats.Forwarded++
-		s.cfg.Forward(newRecord(t.rule, s.group, s.args, o))
+		r := newRecord(t.rule, s.group, s.args, o)
+		r.Value, r.Peers, r.ByPeers = d.value, d.peers, t.rule.Form == rules.FormRare
+		s.cfg.Forward(r)
 		return dst
 	}
-	return s.apply(t, s.group, s.args, o, dst)
+	return s.apply(t, s.group, s.args, d, o, dst)
 }
 
 // ProcessMatch is Process for a match that another shard forwarded.
 func (s *Shard) ProcessMatch(m *MatchRecord, dst []*alert.Alert) []*alert.Alert {
+	s.far = true
+	if m.Clock {
+		return s.processClock(m, dst)
+	}
 	t := s.byID[m.Rule]
-	if t == nil || t.rule.Version != m.RuleVersion || len(m.Args) != len(t.kinds) || len(m.Group) != len(t.rule.GroupBy) {
+	if t == nil || t.rule.ID != t.name || t.rule.Version != m.RuleVersion || len(m.Args) != len(t.kinds)+t.extra ||
+		len(m.Group) != len(t.rule.GroupBy) || len(m.Peers) != t.peers() {
 		s.stats.Stale++
 		return dst
 	}
 	o := Origin{Time: m.Time, ID: m.Event, Dropped: m.Dropped, Sample: func() *alert.Sample { return m.Sample }}
-	return s.apply(t, m.Group, m.Args, &o, dst)
+	return s.apply(t, m.Group, m.Args, detail{m.Value, m.Peers}, &o, dst)
 }
 
-func (s *Shard) apply(t *table, group []string, args []Arg, o *Origin, dst []*alert.Alert) []*alert.Alert {
-	tap := s.observeMatch(o)
+func (s *Shard) apply(t *table, group []string, args []Arg, d detail, o *Origin, dst []*alert.Alert) []*alert.Alert {
+	tap, first := s.observeMatch(o)
+	if first && !s.far {
+		dst = s.pass(tap, o, dst)
+	}
 	s.expireNext(2)
 	if tap == nil {
 		s.stats.Untimed++
 		return dst
 	}
 	s.stats.Matches++
+	if t.seen != nil && !s.recall(t.seen, tap, group, args, o) {
+		return dst
+	}
+	if t.rule.Form != rules.FormEvents {
+		return s.form(t, tap, group, args, d, o, dst)
+	}
 	if t.rule.Window.Type == rules.None {
 		return s.single(t, tap, group, o, dst)
 	}
@@ -195,6 +225,12 @@ func (s *Shard) judge(t *table, n *entity, group []string, o *Origin, dst []*ale
 // single is a rule that looks at each event by itself. Groups are remembered only to suppress.
 func (s *Shard) single(t *table, tap *tapClock, group []string, o *Origin, dst []*alert.Alert) []*alert.Alert {
 	at := o.Time.UnixNano()
+	return s.once(t, tap, group, o, finding{start: at, end: at, count: 1, refs: []ref{refOf(o.ID, at)}}, dst)
+}
+
+// once raises an alert in a table that remembers groups only to suppress.
+func (s *Shard) once(t *table, tap *tapClock, group []string, o *Origin, f finding, dst []*alert.Alert) []*alert.Alert {
+	at := f.end
 	s.key = groupKey(s.key[:0], group)
 	if n := t.grouping.find(s.key, t.place); n != nil && n.silent(at, t.suppress) {
 		s.stats.Suppressed++
@@ -206,16 +242,16 @@ func (s *Shard) single(t *table, tap *tapClock, group []string, o *Origin, dst [
 	t.settle(n)
 	s.shrink(n)
 	s.stats.Alerts++
-	return append(dst, s.alert(t, group, o, finding{start: at, end: at, count: 1, refs: []ref{refOf(o.ID, at)}}))
+	return append(dst, s.alert(t, group, o, f))
 }
 
 // observeMatch is observe for one match of an event: only the event's first one advances the clock.
-func (s *Shard) observeMatch(o *Origin) *tapClock {
+func (s *Shard) observeMatch(o *Origin) (tap *tapClock, first bool) {
 	if o.ID != s.observed || !usable(o.Time) {
 		s.observed = o.ID
-		return s.observe(o.ID, o.Time, o.Dropped)
+		return s.observe(o.ID, o.Time, o.Dropped), true
 	}
-	return s.clocks.tap(o.ID)
+	return s.clocks.tap(o.ID), false
 }
 
 // observe advances the clock of the record's tap. It returns nil when the record has no usable time.

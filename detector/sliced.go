@@ -32,6 +32,7 @@ type sliced struct {
 	totals      []total
 	sketches    []sketch // nil until a distinct passes the bound; then one per aggregate
 	tail        []ref    // newest events, oldest first
+	untailed    bool     // there are none
 }
 
 // cell is one slice.
@@ -83,7 +84,9 @@ func (s *sliced) add(e []uint64, texts []Arg) {
 		}
 		s.count(i, k, c, e, texts)
 	}
-	s.remember(ref{t, e[wordID], e[wordID2]})
+	if !s.untailed {
+		s.remember(ref{t, e[wordID], e[wordID2]})
+	}
 }
 
 // cell finds or makes the slice of the time.

@@ -13,7 +13,7 @@ import (
 // 64 parts hold.
 func TestSlicedError(t *testing.T) {
 	const size = 64_000
-	l := newLayout([]rules.Aggregate{{Name: "n", Func: rules.Count}, {Name: "d", Func: rules.Distinct}, {Name: "s", Func: rules.Sum}}, rules.Window{})
+	l := newLayout([]rules.Aggregate{{Name: "n", Func: rules.Count}, {Name: "d", Func: rules.Distinct}, {Name: "s", Func: rules.Sum}}, 0, 0)
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		all, most, s := newRing(l, size), newRing(l, size-size/slicesPerWindow), newSliced(l, size/slicesPerWindow, slicesPerWindow, 1<<20)
@@ -39,7 +39,7 @@ func TestSlicedError(t *testing.T) {
 // TestSketchError: above the bound a distinct is estimated within three standard errors and what the refresh may lag.
 func TestSketchError(t *testing.T) {
 	const exact = 4096
-	l := newLayout([]rules.Aggregate{{Name: "d", Func: rules.Distinct}}, rules.Window{})
+	l := newLayout([]rules.Aggregate{{Name: "d", Func: rules.Distinct}}, 0, 0)
 	s := newSliced(l, 60_000, 1, exact)
 	for i := range 60_000 {
 		s.add([]uint64{uint64(60_000 + i), 1, uint64(i), 1, hashText(strconv.Itoa(i))}, nil)

@@ -10,7 +10,7 @@ import (
 )
 
 // snapshotVersion is the first number of a snapshot. Restore reads this one.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // Snapshot appends the shard's state to dst. The encoding is deterministic: equal histories give equal bytes. It takes about as
 // long as processing one event per remembered group.
@@ -27,6 +27,11 @@ func (s *Shard) Snapshot(dst []byte) []byte {
 		w.int(c.jump)
 		w.uint(uint64(c.runs))
 		w.uint(c.dropped)
+		w.int(c.told)
+		w.uint(uint64(len(c.reports)))
+		for _, at := range c.reports {
+			w.int(at)
+		}
 	}
 	w.uint(uint64(len(s.losses)))
 	for _, l := range s.losses {
@@ -35,7 +40,7 @@ func (s *Shard) Snapshot(dst []byte) []byte {
 	}
 	w.uint(uint64(len(s.tables)))
 	for _, t := range s.tables {
-		w.text(t.rule.ID)
+		w.text(t.name)
 		w.text(t.rule.Version)
 		at := len(w.b)
 		w.b = append(w.b, 0, 0, 0, 0) // length, so that a rule that is gone can be skipped
@@ -62,6 +67,10 @@ func (s *Shard) Restore(b []byte) error {
 		c.now, c.jump, c.runs, c.dropped = r.int(), r.int(), int(r.uint()%confirmations), r.uint()
 		if c.now < 0 || c.now > maxTime || c.jump < 0 || c.jump > maxTime {
 			r.fail()
+		}
+		c.told, c.reports = r.int(), nil
+		for range min(r.count(1), maxSources) {
+			c.reports = append(c.reports, r.int())
 		}
 	}
 	for range min(r.count(2), maxLosses) {
@@ -137,6 +146,7 @@ func (t *table) restore(r *decoder) {
 			t.grouping.add(key, t.place, n)
 			l.pushFront(n)
 			t.shard.entities++
+			t.arm(n)
 			t.settle(n)
 		}
 	}
@@ -150,6 +160,9 @@ const (
 )
 
 func (w *encoder) span(s span) {
+	if w.snapshotForm(s) {
+		return
+	}
 	switch s := s.(type) {
 	case *ring:
 		w.uint(formRing)
@@ -163,9 +176,13 @@ func (w *encoder) span(s span) {
 }
 
 func (t *table) span(r *decoder, n *entity) span {
-	switch r.uint() {
+	switch kind := r.uint(); kind {
 	case formNone:
 		return nil
+	default:
+		if s := t.restoreForm(kind, r); s != nil {
+			return s
+		}
 	case formRing:
 		if t.rings() {
 			s := t.newSpan(n).(*ring)

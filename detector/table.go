@@ -9,6 +9,7 @@ import (
 // table holds the entities of one rule.
 type table struct {
 	*layout
+	name     string // the rule's id, and for a table beside the rule's own what it is for
 	rule     *rules.Rule
 	shard    *Shard
 	forward  bool  // its groups are counted elsewhere
@@ -21,21 +22,31 @@ type table struct {
 	quiet    list  // remembered only to suppress
 	bytes    int64
 	spare    []*home // of entities that are gone
+
+	extra      int    // arguments of the rule's form
+	plan       *plan  // of a sequence
+	memoryOnly bool   // it holds what seenBefore remembers
+	seen, said *table // what seenBefore remembers; who rare alerted on
 }
 
 func newTable(s *Shard, r *rules.Rule) *table {
-	suppress := r.Suppress
+	suppress := int64(r.Suppress)
 	if suppress == 0 {
-		suppress = r.Window.Size
+		suppress = formSuppress(r)
 	}
 	t := &table{
-		layout: newLayout(r.Aggregates, r.Window), rule: r, shard: s, linger: int64(r.Window.Size), suppress: int64(suppress),
-		forward: s.cfg.Forward != nil && !local(r),
+		layout: newLayout(r.Aggregates, formSize(r), int64(r.Window.Gap)), name: r.ID, rule: r, shard: s, linger: formSize(r), suppress: suppress,
+		forward: s.cfg.Forward != nil && !local(r), extra: r.FormArgs(),
 	}
 	if r.Window.Type == rules.Session {
 		t.linger = int64(r.Window.Gap)
 	}
-	t.grouping, t.place = s.grouping(r.GroupBy)
+	by := r.GroupBy
+	if r.Form == rules.FormRare {
+		by = r.Rare.Peers
+	}
+	t.grouping, t.place = s.grouping(by)
+	t.beside()
 	return t
 }
 
@@ -44,12 +55,16 @@ func (t *table) len() int { return t.active.len + t.quiet.len }
 // local tells whether all events of a group are in one partition of the events topic, which is keyed by client address. A rule
 // that keeps no state at all is local, too.
 func local(r *rules.Rule) bool {
-	for _, f := range r.GroupBy {
+	by := r.GroupBy
+	if r.Form == rules.FormRare {
+		by = r.Rare.Peers
+	}
+	for _, f := range by {
 		if f == "source.address" {
 			return true
 		}
 	}
-	return r.Window.Type == rules.None && r.Suppress == 0
+	return r.Window.Type == rules.None && r.Suppress == 0 && r.Form == rules.FormEvents && len(r.Seen) == 0
 }
 
 // groupKey is a group's values in one string: the value itself when there is one, else each with its length in front.
@@ -109,6 +124,9 @@ func (t *table) passed(s span, tap *tapClock) bool {
 }
 
 func (t *table) newSpan(n *entity) span {
+	if t.rule.Form == rules.FormRare {
+		return newPeers(t.size, t.shard.cfg.ExactDistinct)
+	}
 	if t.rule.Window.Type == rules.Tumbling {
 		return t.slices()
 	}
@@ -157,6 +175,7 @@ func (t *table) settle(n *entity) {
 }
 
 func (t *table) remove(n *entity) {
+	t.disarm(n)
 	n.list.remove(n)
 	t.grouping.remove(n, t.place)
 	t.bytes -= int64(n.bytes)
@@ -188,11 +207,17 @@ func (t *table) expire(limit int) {
 		if n == nil || n.idle() <= t.linger+slack {
 			break
 		}
+		if n.waits() {
+			n.touched = n.tap.now
+			t.active.moveFront(n)
+			continue
+		}
 		if n.alerted[0] == 0 || n.idle() > t.suppress+slack {
 			t.remove(n)
 			t.shard.stats.Expired++
 			continue
 		}
+		t.disarm(n)
 		n.cur, n.other, n.otherTap = nil, nil, nil
 		t.quiet.moveFront(n)
 		t.settle(n)

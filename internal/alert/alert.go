@@ -68,7 +68,7 @@ type Alert struct {
 	Group map[string]string `json:"group"`
 	// Values are the aggregates when the condition became true.
 	Values map[string]float64 `json:"values"`
-	// Texts are the aggregates that are texts: the most frequent value of a top.
+	// Texts are values that are no numbers: the most frequent value of a top, the one that a first_seen rule had not seen.
 	Texts map[string]string `json:"texts,omitempty"`
 	// Events are the ids of the newest events that counted, oldest first, at most MaxEvents; EventCount is how many counted.
 	Events     []string `json:"events"`
