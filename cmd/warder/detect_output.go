@@ -106,7 +106,8 @@ func newSummaryLine(sum offline.Summary) summaryLine {
 	l := summaryLine{Lines: sum.Lines, Refused: sum.Refused, Seconds: math.Round(sum.Seconds*1e6) / 1e6, LinesPerSecond: math.Round(sum.LinesPerSecond),
 		Alerts: sum.Alerts, RefusedSamples: sum.Samples, Irregular: map[string]uint64{}}
 	d := sum.Detector
-	for name, n := range map[string]uint64{"late": d.Late, "odd": d.Odd, "untimed": d.Untimed, "failed": d.Failed, "evicted": d.Evicted} {
+	for name, n := range map[string]uint64{"late": d.Late, "odd": d.Odd, "untimed": d.Untimed, "failed": d.Failed, "evicted": d.Evicted,
+		"forgotten": d.Forgotten} {
 		if n > 0 {
 			l.Irregular[name] = n
 		}

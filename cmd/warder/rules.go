@@ -63,6 +63,9 @@ func listTable(w io.Writer, set *rules.Set) error {
 		if r.Window.Type != rules.None {
 			window = fmt.Sprintf("%s %s", r.Window.Type, console.Duration(r.Window.Size))
 		}
+		if r.Form != rules.FormEvents {
+			window = r.Form
+		}
 		t.Row(r.ID, p.Severity(r.Severity), console.Clean(r.Title, 80), strings.Join(r.GroupBy, ", "), window, string(r.Mode))
 	}
 	return t.Write(w, p, console.Width(w))

@@ -92,7 +92,7 @@ func (m *matcher) line(r *run, c *chunk, no uint64, from, to int) {
 	c.parsed++
 	before := len(c.matches)
 	c.matches = r.Set.MatchIn(&c.memory, &m.e, c.matches)
-	if len(c.matches) > before {
+	if len(c.matches) > before || r.timed {
 		c.hits = append(c.hits, hit{m.e.Time, no, [2]int{from, to}, len(c.matches)})
 	}
 }
@@ -172,6 +172,7 @@ func (r *run) detect(ctx context.Context) error {
 type detection struct {
 	*run
 	matcher matcher
+	in      *input // of the chunk before
 	alerts  []*alert.Alert
 }
 
@@ -182,11 +183,18 @@ func (d *detection) chunk(c *chunk) error {
 	d.summary.Samples = append(d.summary.Samples, c.samples[:min(len(c.samples), MaxSamples-len(d.summary.Samples))]...)
 	var h *hit
 	o := detector.Origin{Sample: func() *alert.Sample { return d.sample(c, h) }}
+	if d.in != nil && d.in != c.in {
+		d.shard.EndTap(&detector.Origin{ID: d.in.lineID(0)})
+	}
+	d.in = c.in
 	from := 0
 	for i := range c.hits {
 		h = &c.hits[i]
 		o.Time, o.ID = h.time, c.in.lineID(h.seq)
 		d.alerts = d.alerts[:0]
+		if from == h.matchesEnd { // only time passes
+			d.alerts = d.shard.Advance(&o, d.alerts)
+		}
 		for j := from; j < h.matchesEnd; j++ {
 			d.alerts = d.shard.Apply(&c.matches[j], &o, d.alerts)
 		}

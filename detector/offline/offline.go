@@ -122,6 +122,7 @@ type run struct {
 	work  chan *chunk // to be matched, by any worker
 	order chan *chunk // the same ones in input order, for detection
 	shard *detector.Shard
+	timed bool // a rule can alert because time passes: all lines tell the shard theirs
 
 	broken  []error // inputs that could not be read to their end; the reader's
 	summary Summary // the detecting goroutine's
@@ -130,7 +131,7 @@ type run struct {
 func newRun(o *Options) *run {
 	chunks := 2*o.Workers + 2
 	r := &run{Options: o, free: make(chan *chunk, chunks), work: make(chan *chunk, chunks), order: make(chan *chunk, chunks),
-		shard: detector.NewShard(o.Set, o.Memory), summary: Summary{Alerts: map[string]int{}}}
+		shard: detector.NewShard(o.Set, o.Memory), timed: o.Set.Timed(), summary: Summary{Alerts: map[string]int{}}}
 	for range chunks {
 		r.free <- &chunk{buf: make([]byte, 0, chunkSize), done: make(chan struct{}, 1)}
 	}
@@ -155,7 +156,7 @@ type chunk struct {
 	memory  rules.Memory // of the matches
 }
 
-// hit is a line that rules matched.
+// hit is a line that rules matched, or whose time somebody waits for.
 type hit struct {
 	time       time.Time
 	seq        uint64

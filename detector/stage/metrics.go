@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		out:       vec("records_out_total", "Records produced.", "topic"),
 		dropped:   vec("records_dropped_total", "Records or matches not counted: undecodable, repeat, stale (rule not loaded), untimed.", "reason"),
 		alerts:    vec("alerts_total", "Alerts, by rule.", "rule"),
-		irregular: vec("irregular_total", "late, odd (time far from its tap's), evicted, expired, suppressed, failed (condition), mark_evicted.", "kind"),
+		irregular: vec("irregular_total", "late, odd (time far from its tap's), evicted, forgotten, expired, suppressed, failed (condition), mark_evicted.", "kind"),
 		latency: histogram("alert_latency_seconds", "From an alert's event time to its acknowledgement by the brokers.",
 			[]float64{1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 5, 30, 300}),
 		entities:   gauge("entities", "Groups remembered."),
@@ -89,7 +89,7 @@ func (m *metrics) observe(old, now detector.Stats) {
 	m.dropped.WithLabelValues("stale").Add(float64(now.Stale - old.Stale))
 	m.dropped.WithLabelValues("untimed").Add(float64(now.Untimed - old.Untimed))
 	for kind, n := range map[string]uint64{
-		"late": now.Late - old.Late, "odd": now.Odd - old.Odd, "evicted": now.Evicted - old.Evicted,
+		"late": now.Late - old.Late, "odd": now.Odd - old.Odd, "evicted": now.Evicted - old.Evicted, "forgotten": now.Forgotten - old.Forgotten,
 		"expired": now.Expired - old.Expired, "suppressed": now.Suppressed - old.Suppressed, "failed": now.Failed - old.Failed,
 	} {
 		m.irregular.WithLabelValues(kind).Add(float64(n))

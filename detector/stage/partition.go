@@ -24,6 +24,8 @@ type partition struct {
 	rules  *rules.Set // that the shard detects with
 	marks  *marks
 	saver  saver
+	// inputs and outputs are how many partitions the topics of events and of matches have, where clocks are forwarded.
+	inputs, outputs int
 	seen   detector.Stats // what the metrics know
 	begun  bool           // a record was handled
 	fresh  bool           // there was no checkpoint to start from
@@ -185,6 +187,13 @@ func (p *partition) takeMatch(r *bus.Record) error {
 // forward takes a match whose group is counted elsewhere.
 func (p *partition) forward(m *detector.MatchRecord) {
 	m.Partition, m.Offset = p.no, p.record.Offset
+	if m.Clock {
+		m.Sources = p.inputs
+		for n := range p.outputs {
+			p.out = append(p.out, bus.Record{Topic: bus.TopicMatches, Partition: n, Key: m.Key(), Value: m.Append(nil)})
+		}
+		return
+	}
 	p.out = append(p.out, bus.Record{Topic: bus.TopicMatches, Partition: bus.AnyPartition, Key: m.Key(), Value: m.Append(nil)})
 }
 
