@@ -27,7 +27,7 @@ var _ timed = (*presence)(nil)
 
 func (p *presence) newest() int64 { return p.last.time }
 func (p *presence) alarm() *timer { return &p.timer }
-func (p *presence) cost() int     { return costSpan + 80 + 24*cap(p.ahead) }
+func (p *presence) cost() int     { return costSpan + 80 + 24*len(p.ahead) }
 
 func (p *presence) next() int64 {
 	if p.n == 0 {

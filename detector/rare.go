@@ -16,6 +16,8 @@ const (
 	// maxRareValues bounds the values that are told apart among one group of peers; above it the one not seen for longest is
 	// forgotten, and counted.
 	maxRareValues = 512
+	// costSliced is what a value's slices and their map take before there is an entity in them, as measured.
+	costSliced = 300
 )
 
 // An entry of rare has the hash of the value and that of the entity where aggregates have theirs.
@@ -108,9 +110,18 @@ func (p *peers) values(dst []rules.Value) []rules.Value {
 func (p *peers) evidence() (int64, int64, []ref) { return p.all.evidence() }
 
 func (p *peers) cost() int {
-	n := costSpan + p.all.cost() + 16*cap(p.list)
+	n := costSpan + costEntities(p.all)
 	for i := range p.list {
-		n += p.list[i].in.cost()
+		n += 16 + costEntities(p.list[i].in)
+	}
+	return n
+}
+
+// costEntities is sliced.cost by what the slices hold, so that restored ones cost as much.
+func costEntities(s *sliced) int {
+	n := costSpan + costSliced + len(s.cells)*(72+costTotal) + costSeen*len(s.totals[0].seen())
+	if s.estimated(0) {
+		n += (len(s.cells) + 1) * sketchBytes
 	}
 	return n
 }

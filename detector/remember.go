@@ -26,7 +26,7 @@ type knownValue struct {
 var _ span = (*known)(nil)
 
 func (k *known) newest() int64 { return k.high }
-func (k *known) cost() int     { return costSpan + 16*cap(k.list) }
+func (k *known) cost() int     { return costSpan + 16*len(k.list)*5/4 }
 
 func (k *known) find(hash uint64) (int, bool) {
 	return slices.BinarySearchFunc(k.list, hash, func(v knownValue, h uint64) int { return cmp.Compare(v.hash, h) })

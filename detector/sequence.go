@@ -59,6 +59,7 @@ type steps struct {
 	timer
 	*plan
 	high int64 // newest event
+	now  int64 // how far time has come, while an event is in hand
 	// beginnings count events of the first step when it needs more than one: for each combination of kept values the newest of
 	// them. Touched last comes last.
 	beginnings []attempt
@@ -74,7 +75,7 @@ func (q *steps) cost() int {
 	n := costSpan + 100
 	for _, l := range [][]attempt{q.beginnings, q.attempts} {
 		for i := range l {
-			n += 88 + 8*len(l[i].kept) + 24*cap(l[i].refs)
+			n += 88 + 8*len(l[i].kept) + 24*len(l[i].refs) // lengths, so that a restored group costs as much
 		}
 	}
 	return n
@@ -107,7 +108,8 @@ func (s *Shard) sequence(t *table, tap *tapClock, group []string, args []Arg, o 
 		q = &steps{plan: t.plan}
 		n.cur = q
 	}
-	q.prune(s.passedBy(tap) - s.maxJump)
+	q.now = s.passedBy(tap)
+	q.prune(q.now - s.maxJump) // a tap that lags may still complete it
 	done, forgot := q.take(at, refOf(o.ID, at), args)
 	s.stats.Forgotten += uint64(forgot)
 	if done != nil {
@@ -277,8 +279,11 @@ func (a *attempt) insert(r ref, span int64) {
 	a.start = a.refs[0].time
 }
 
-// bound gives up the oldest ones above the bound.
+// bound gives up the oldest ones above the bound, after those that only an event that comes late could complete.
 func (q *steps) bound(l *[]attempt) (forgot int) {
+	if len(*l) > maxRuns {
+		q.prune(q.now)
+	}
 	if forgot = len(*l) - maxRuns; forgot <= 0 {
 		return 0
 	}

@@ -3,6 +3,7 @@ package detector
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -137,18 +138,22 @@ func TestRestoreDamaged(t *testing.T) {
 
 // FuzzRestore: damaged snapshots give an error or a shard that works; they never panic or ask for unbounded memory.
 func FuzzRestore(f *testing.F) {
-	small := NewShard(loadRules(f, wideRules), wideConfig())
-	run(small, wideStream(f)[380:460])
+	set, events := loadRules(f, wideRules+"---"+formRules), wideStream(f)
+	small := NewShard(set, wideConfig())
+	run(small, events[380:460])
 	f.Add(small.Snapshot(nil))
-	f.Add(NewShard(loadRules(f, wideRules), wideConfig()).Snapshot(nil))
+	f.Add(NewShard(set, wideConfig()).Snapshot(nil))
 	f.Add([]byte{})
-	set, events := loadRules(f, wideRules), wideStream(f)
+	forms := NewShard(set, wideConfig())
+	run(forms, formStream(f, rand.New(rand.NewPCG(1, 1)), 60, true))
+	f.Add(forms.Snapshot(nil))
+	events = append(formStream(f, rand.New(rand.NewPCG(1, 2)), 100, true), events[:50]...)
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		s := NewShard(set, wideConfig())
 		if s.Restore(b) != nil {
 			return
 		}
-		run(s, events[:50])
+		run(s, events)
 		_ = s.Snapshot(nil)
 	})
 }
@@ -156,6 +161,7 @@ func FuzzRestore(f *testing.F) {
 func matchSample() *MatchRecord {
 	return &MatchRecord{
 		Rule: "r", RuleVersion: "0123456789abcdef", Group: []string{"alice", ""}, Args: []Arg{{In: true, Bits: 1 << 63}, {}},
+		Value: "BR", Peers: []string{"shop"}, ByPeers: true, Sources: 3,
 		Event: event.NewID("tap", 7), Time: base.Add(time.Nanosecond), Dropped: 3, Partition: 2, Offset: 1 << 40,
 		Sample: &alert.Sample{Event: event.NewID("tap", 7).String(), Method: "GET", Path: "/x", Code: 401, Principal: "alice"},
 	}

@@ -65,7 +65,11 @@ func (b *builder) eventFilter() {
 		case at == nil:
 			rest = append(rest, part)
 		case !callsSeen(call) || refers(call.AsCall().Args()[0], callsSeen) != nil:
-			b.failAt("filter", v, position(x.text, x.ast, at), seenMessage)
+			begin := position(x.text, x.ast, at) // CEL has a call begin at its parenthesis
+			if strings.HasSuffix(x.text[:begin], seenFunction) {
+				begin -= len(seenFunction)
+			}
+			b.failAt("filter", v, begin, seenMessage)
 		default:
 			b.seen(x, call.AsCall(), not)
 		}

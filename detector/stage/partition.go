@@ -20,17 +20,17 @@ type partition struct {
 	no    int
 	take  func(*bus.Record) error // processes one record; an error says that it cannot be decoded
 
-	shard  *detector.Shard
-	rules  *rules.Set // that the shard detects with
-	marks  *marks
-	saver  saver
-	// inputs and outputs are how many partitions the topics of events and of matches have, where clocks are forwarded.
+	shard *detector.Shard
+	rules *rules.Set // that the shard detects with
+	marks *marks
+	saver saver
+	// inputs and outputs are how many partitions the topics of events and of matches have, for the clocks that are forwarded.
 	inputs, outputs int
-	seen   detector.Stats // what the metrics know
-	begun  bool           // a record was handled
-	fresh  bool           // there was no checkpoint to start from
-	next   int64          // offset of the record to process next
-	record *bus.Record    // the one in hand
+	seen            detector.Stats // what the metrics know
+	begun           bool           // a record was handled
+	fresh           bool           // there was no checkpoint to start from
+	next            int64          // offset of the record to process next
+	record          *bus.Record    // the one in hand
 
 	alerts []*alert.Alert
 	out    []bus.Record // made, not yet acknowledged

@@ -69,14 +69,12 @@ func (s *Stage) Run(ctx context.Context) error {
 func (s *Stage) openEvents(ctx context.Context, n int) (bus.Partition, int64, error) {
 	p := s.newPartition(bus.TopicEvents, n)
 	p.take = p.takeEvent
-	if s.set.Timed() {
-		var err error
-		if p.inputs, err = s.client.Partitions(ctx, bus.TopicEvents); err != nil {
-			return nil, 0, err
-		}
-		if p.outputs, err = s.client.Partitions(ctx, bus.TopicMatches); err != nil {
-			return nil, 0, err
-		}
+	var err error
+	if p.inputs, err = s.client.Partitions(ctx, bus.TopicEvents); err != nil {
+		return nil, 0, err
+	}
+	if p.outputs, err = s.client.Partitions(ctx, bus.TopicMatches); err != nil {
+		return nil, 0, err
 	}
 	start, err := p.open(ctx)
 	return p, start, err
