@@ -150,3 +150,75 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 	})
 }
+
+// benchForms are one rule of each form that every request of each client goes through.
+func benchForms() map[string]string {
+	const head = "id: r\ntitle: t\ngroup_by: [source.address]\n"
+	return map[string]string{
+		"sequence":   head + "sequence: {span: 60s, steps: [{name: a, filter: response.code == 401, count: 5, keep: {p: request.path}}, {name: b, filter: response.code == 200 && request.path == a.p}]}\n",
+		"absence":    head + "filter: \"true\"\nabsence: {span: 10m, after: 1000000}\n",
+		"first_seen": head + "filter: \"true\"\nfirst_seen: {value: request.path, learn: 14d}\n",
+		"seenBefore": head + "filter: seenBefore(request.path) && seenBefore(request.method, duration(\"1s\"))\nsuppress: 1h\n",
+		"rare":       head + "filter: \"true\"\nrare: {value: request.path, share: 0.001, span: 1h}\n",
+	}
+}
+
+// BenchmarkForms is one event through a rule of each form: of 10,000 clients, half of whose requests are refused.
+func BenchmarkForms(b *testing.B) {
+	for name, text := range benchForms() {
+		b.Run(name, func(b *testing.B) {
+			s, st := NewShard(loadRules(b, text), DefaultConfig()), newStream()
+			var events []*event.Event
+			for i := range 20_000 {
+				n := i * 7 % 10_000
+				e, err := st.event(0, fmt.Sprintf("addr=10.0.%d.%d", n>>8&255, n&255), fmt.Sprintf("path=/%d", i%11), fmt.Sprintf("code=%d", 200+201*(i>>3&1)))
+				if err != nil {
+					b.Fatal(err)
+				}
+				events = append(events, e)
+			}
+			var dst []*alert.Alert
+			b.ReportAllocs()
+			at := base
+			for i := 0; b.Loop(); i++ {
+				e := events[i%len(events)]
+				e.Time = at
+				at = at.Add(time.Millisecond)
+				dst = s.Process(e, dst[:0])
+			}
+		})
+	}
+}
+
+// BenchmarkFormEntity reports the bytes of a group in the forms, real and as estimated, after five events of each.
+func BenchmarkFormEntity(b *testing.B) {
+	forms := benchForms()
+	forms["sequence of different values"] = forms["sequence"]
+	for name, text := range forms {
+		spread := 1 // the events' values differ
+		if name == "sequence" {
+			spread = 0
+		}
+		b.Run(name, func(b *testing.B) {
+			cfg := DefaultConfig()
+			cfg.MaxBytes = 1 << 40
+			set := loadRules(b, text)
+			for b.Loop() {
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				s, st := NewShard(set, cfg), newStream()
+				for i := range 100_000 {
+					n := i % 20_000
+					e, _ := st.event(time.Duration(i)*100*time.Microsecond, fmt.Sprintf("addr=10.%d.%d.%d", n>>16&255, n>>8&255, n&255), "code=401",
+						"path=/"+strings.Repeat("x", i/20_000*spread))
+					s.Process(e, nil)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/20_000, "B/group")
+				b.ReportMetric(float64(s.Stats().Bytes)/20_000, "estimated-B/group")
+			}
+		})
+	}
+}

@@ -19,6 +19,7 @@ type tapClock struct {
 	runs int    // records in a row near jump
 
 	timers  timers  // what becomes due as the clock moves on
+	over    bool    // nothing more is expected of it, see Shard.EndTap
 	told    int64   // what other shards were told of it
 	reports []int64 // how far it has come by partition of the events topic, as other shards say
 

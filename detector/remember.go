@@ -58,7 +58,9 @@ func (k *known) see(hash uint64, at int64) (forgot int) {
 		}
 		forgot = 1
 	}
-	k.list = slices.Insert(k.list, i, knownValue{hash, at})
+	k.list = grow(k.list, knownValue{})
+	copy(k.list[i+1:], k.list[i:])
+	k.list[i] = knownValue{hash, at}
 	return forgot
 }
 

@@ -45,10 +45,10 @@ func newPlan(s *rules.Sequence) *plan {
 
 // attempt is a sequence on its way.
 type attempt struct {
-	step        int // the one that comes next; len(plan.steps): only the span's end is waited for
-	n           int // events of that step so far
+	step        int8 // the one that comes next; len(plan.steps): only the span's end is waited for
+	n           int8 // events of that step so far
+	total       int32
 	start, last int64
-	total       int64
 	kept        []uint64 // by slot; what is not kept yet is 0
 	refs        []ref    // newest events, oldest first
 }
@@ -75,17 +75,28 @@ func (q *steps) cost() int {
 	n := costSpan + 100
 	for _, l := range [][]attempt{q.beginnings, q.attempts} {
 		for i := range l {
-			n += 88 + 8*len(l[i].kept) + 24*len(l[i].refs) // lengths, so that a restored group costs as much
+			n += 72 + 8*len(l[i].kept) + 24*len(l[i].refs) // lengths, so that a restored group costs as much
 		}
 	}
 	return n
+}
+
+// waiting tells whether the attempt only waits for the end of the span.
+func (q *steps) waiting(a *attempt) bool { return int(a.step) == len(q.steps) }
+
+// grow appends by single elements while there are few: most groups have one or two.
+func grow[T any](l []T, x T) []T {
+	if n := len(l); n == cap(l) && n < 8 {
+		l = append(make([]T, 0, n+1), l...)
+	}
+	return append(l, x)
 }
 
 // next is the end of the span of the attempt that waits for it longest.
 func (q *steps) next() int64 {
 	due := int64(0)
 	for i := range q.attempts {
-		if a := &q.attempts[i]; a.step == len(q.steps) && (due == 0 || a.start+q.span < due) {
+		if a := &q.attempts[i]; q.waiting(a) && (due == 0 || a.start+q.span < due) {
 			due = a.start + q.span
 		}
 	}
@@ -124,7 +135,7 @@ func (s *Shard) sequence(t *table, tap *tapClock, group []string, args []Arg, o 
 // wake completes attempts whose span has passed without what must not happen.
 func (q *steps) wake(t *table, n *entity, until int64, dst []*alert.Alert) []*alert.Alert {
 	for due := q.next(); due != 0 && due < until; due = q.next() {
-		i := slices.IndexFunc(q.attempts, func(a attempt) bool { return a.step == len(q.steps) && a.start+q.span == due })
+		i := slices.IndexFunc(q.attempts, func(a attempt) bool { return q.waiting(&a) && a.start+q.span == due })
 		a := q.attempts[i]
 		q.attempts = slices.Delete(q.attempts, i, i+1)
 		o := &Origin{Time: timeOf(due)}
@@ -134,7 +145,7 @@ func (q *steps) wake(t *table, n *entity, until int64, dst []*alert.Alert) []*al
 }
 
 func (q *steps) finding(a *attempt, end int64) finding {
-	f := finding{start: a.start, end: end, count: a.total, refs: a.refs, named: map[string]float64{}}
+	f := finding{start: a.start, end: end, count: int64(a.total), refs: a.refs, named: map[string]float64{}}
 	for _, s := range q.steps {
 		f.named[s.Name] = float64(s.Count)
 	}
@@ -144,7 +155,7 @@ func (q *steps) finding(a *attempt, end int64) finding {
 // prune lets go of what can no longer be completed.
 func (q *steps) prune(now int64) {
 	q.beginnings = slices.DeleteFunc(q.beginnings, func(a attempt) bool { return a.last+q.span < now })
-	q.attempts = slices.DeleteFunc(q.attempts, func(a attempt) bool { return a.step < len(q.steps) && a.start+q.span < now })
+	q.attempts = slices.DeleteFunc(q.attempts, func(a attempt) bool { return !q.waiting(&a) && a.start+q.span < now })
 }
 
 // take moves attempts on by one event and begins new ones. It returns the oldest attempt that is complete, and how many were
@@ -160,7 +171,7 @@ func (q *steps) take(at int64, r ref, args []Arg) (done *attempt, forgot int) {
 			continue
 		case attemptMoved:
 			moved = true
-			if a.step == len(q.steps) && len(q.trailing) == 0 {
+			if q.waiting(a) && len(q.trailing) == 0 {
 				if done == nil {
 					done = new(attempt)
 					*done = *a
@@ -193,7 +204,7 @@ func (q *steps) move(a *attempt, at int64, r ref, args []Arg) int {
 	if at-a.start > q.span || at < a.last {
 		return attemptLeft // not within it
 	}
-	if a.step == len(q.steps) {
+	if q.waiting(a) {
 		if anyMatches(q.trailing, args, a.kept) {
 			return attemptKilled
 		}
@@ -210,7 +221,7 @@ func (q *steps) move(a *attempt, at int64, r ref, args []Arg) int {
 			a.kept = slices.Clone(a.kept)
 			s.store(args, a.kept)
 		}
-		if a.n++; a.n == s.Count {
+		if a.n++; int(a.n) == s.Count {
 			a.step, a.n = a.step+1, 0
 		}
 		return attemptMoved
@@ -226,7 +237,7 @@ func (a *attempt) count(r ref) {
 	if len(a.refs) == maxRefs {
 		a.refs = slices.Clone(a.refs[1:])
 	}
-	a.refs = append(a.refs, r)
+	a.refs = grow(a.refs, r)
 	a.last = max(a.last, r.time)
 	a.total++
 }
@@ -240,7 +251,7 @@ func (q *steps) begin(at int64, r ref, args []Arg) (begun bool, forgot int) {
 	kept := make([]uint64, q.kept)
 	s.store(args, kept)
 	if s.Count == 1 {
-		q.attempts = append(q.attempts, attempt{step: 1, start: at, last: at, total: 1, kept: kept, refs: []ref{r}})
+		q.attempts = grow(q.attempts, attempt{step: 1, start: at, last: at, total: 1, kept: kept, refs: []ref{r}})
 		return true, 0
 	}
 	i := slices.IndexFunc(q.beginnings, func(b attempt) bool { return near(at, b.last, q.span) && slices.Equal(b.kept, kept) })
@@ -254,11 +265,11 @@ func (q *steps) begin(at int64, r ref, args []Arg) (begun bool, forgot int) {
 	b.insert(r, q.span)
 	if len(b.refs) >= s.Count {
 		refs := slices.Clone(b.refs[max(0, len(b.refs)-maxRefs):])
-		q.attempts = append(q.attempts, attempt{step: 1, start: b.refs[0].time, last: b.last, total: int64(s.Count), kept: kept, refs: refs})
+		q.attempts = grow(q.attempts, attempt{step: 1, start: b.refs[0].time, last: b.last, total: int32(s.Count), kept: kept, refs: refs})
 		b.refs = append(b.refs[:0], b.refs[1:]...)
 		begun = true
 	}
-	q.beginnings = append(q.beginnings, b)
+	q.beginnings = grow(q.beginnings, b)
 	return begun, q.bound(&q.beginnings)
 }
 
@@ -269,7 +280,9 @@ func (a *attempt) insert(r ref, span int64) {
 	for at > 0 && a.refs[at-1].time > r.time {
 		at--
 	}
-	a.refs = slices.Insert(a.refs, at, r)
+	a.refs = grow(a.refs, r)
+	copy(a.refs[at+1:], a.refs[at:])
+	a.refs[at] = r
 	a.last = a.refs[len(a.refs)-1].time
 	gone := 0
 	for a.last-a.refs[gone].time > span {
@@ -301,7 +314,7 @@ func (q *steps) merge() {
 				continue
 			}
 			gone := i
-			if (a.step == len(q.steps)) == (a.start <= b.start) {
+			if q.waiting(a) == (a.start <= b.start) {
 				gone = j
 			}
 			q.attempts = slices.Delete(q.attempts, gone, gone+1)

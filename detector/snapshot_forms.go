@@ -99,7 +99,7 @@ func (q *steps) snapshot(w *encoder) {
 			w.uint(uint64(a.n))
 			w.int(a.start)
 			w.int(a.last)
-			w.int(a.total)
+			w.uint(uint64(a.total))
 			w.words(a.kept)
 			w.refs(a.refs)
 		}
@@ -125,7 +125,7 @@ func (q *steps) restoreAttempts(d *decoder, refs int) []attempt {
 	l := make([]attempt, 0, n)
 	for range n {
 		step, count := d.uint(), d.uint()
-		a := attempt{start: d.int(), last: d.int(), total: d.int(), kept: make([]uint64, q.kept)}
+		a := attempt{start: d.int(), last: d.int(), total: int32(d.uint()), kept: make([]uint64, q.kept)}
 		for i := range a.kept {
 			a.kept[i] = d.fixed()
 		}
@@ -136,7 +136,7 @@ func (q *steps) restoreAttempts(d *decoder, refs int) []attempt {
 			d.fail()
 			return nil
 		}
-		a.step, a.n = int(step), int(count)
+		a.step, a.n = int8(step), int8(count)
 		l = append(l, a)
 	}
 	return l

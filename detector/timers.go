@@ -66,19 +66,22 @@ func (t *table) arm(n *entity) {
 	if !ok {
 		return
 	}
-	due, tm := x.next(), x.alarm()
-	if tm.clock != nil && (tm.clock != n.tap || due == 0) {
+	due, tm, clock := x.next(), x.alarm(), n.tap
+	if clock.over {
+		clock = &t.shard.ended
+	}
+	if tm.clock != nil && (tm.clock != clock || due == 0) {
 		t.disarm(n)
 	}
 	switch {
 	case due == 0:
 	case tm.clock == nil:
-		*tm = timer{due: due, table: t, n: n, clock: n.tap}
-		heap.Push(&n.tap.timers, tm)
-	case tm.due != due:
+		*tm = timer{due: due, table: t, n: n, clock: clock}
+		heap.Push(&clock.timers, tm)
+	case tm.due > due:
 		tm.due = due
 		heap.Fix(&tm.clock.timers, tm.at)
-	}
+	} // a timer that is early is put off when it comes up: most are put off with every event
 }
 
 // disarm takes the entity's timer out of its queue.
@@ -103,8 +106,14 @@ func (s *Shard) fire(c *tapClock, until int64, dst []*alert.Alert) []*alert.Aler
 		for len(*q) > 0 && (*q)[0].due < until {
 			tm := (*q)[0]
 			t, n := tm.table, tm.n
+			x := n.cur.(timed)
+			if due := x.next(); due > tm.due {
+				tm.due = due
+				heap.Fix(q, tm.at)
+				continue
+			}
 			t.disarm(n)
-			dst = n.cur.(timed).wake(t, n, until, dst)
+			dst = x.wake(t, n, until, dst)
 			t.arm(n)
 			t.settle(n)
 		}
@@ -141,6 +150,7 @@ func (s *Shard) pass(c *tapClock, o *Origin, dst []*alert.Alert) []*alert.Alert 
 // due becomes so by the clocks of the taps that follow. It is no part of a snapshot.
 func (s *Shard) EndTap(o *Origin) {
 	c := s.clocks.tap(o.ID)
+	c.over = true
 	for len(c.timers) > 0 {
 		tm := heap.Pop(&c.timers).(*timer)
 		tm.clock = &s.ended
