@@ -149,7 +149,7 @@ func (s *search) find(text string, f *finds) {
 
 // scan is find; it returns false at once when the text has other characters than ASCII and those are not expected.
 func (s *search) scan(text string, f *finds, ascii bool) bool {
-	x := uint32(0)
+	x, ones := uint32(0), s.ones // which of them are still to be found
 	class, three := s.class, s.three
 	for i := range len(text) {
 		x = (x<<6 | uint32(class[text[i]])) & (1<<18 - 1)
@@ -166,7 +166,10 @@ func (s *search) scan(text string, f *finds, ascii bool) bool {
 		if s.twos[x>>6&63]&(1<<(x&63)) != 0 {
 			s.look(x&(1<<12-1)|2<<18, text, i+1, f)
 		}
-		if s.ones&(1<<(x&63)) != 0 {
+		if ones&(1<<(x&63)) != 0 {
+			if x&63 > 2 { // all its characters are the same one
+				ones &^= 1 << (x & 63)
+			}
 			s.look(x&63|1<<18, text, i+1, f)
 		}
 	}
