@@ -18,7 +18,7 @@ import (
 const (
 	dfaStates = 400
 	dfaFresh  = 48
-	dfaMemory = 4 << 20 // bytes
+	dfaMemory = 8 << 20 // bytes
 )
 
 // Outcomes of a step, other than a state.

@@ -12,6 +12,8 @@ const (
 	memoSize      = 2048 // texts of a field; a power of two
 	memoEntrySize = 128  // texts of an entry of a table, of which there may be many; a power of two
 	memoShort     = 40   // bytes of a text
+	memoShorter   = 12   // where there are many patterns to look for
+	memoMany      = 256  // patterns
 	memoLong      = 256
 )
 
@@ -79,6 +81,7 @@ func (s *slotMemo) fill(list []uint32) {
 type memos struct {
 	seed  maphash.Seed
 	size  uint64  // of the table; a power of two
+	least int     // bytes of a text that is remembered
 	table []*memo // nil until the first text
 	empty *memo   // of the empty text
 	once  *memo   // for a text that is not remembered
@@ -89,7 +92,15 @@ func newMemos(x *index, src *eventText) memos {
 	if src.entry != "" {
 		size = memoEntrySize
 	}
-	return memos{seed: maphash.MakeSeed(), size: size, empty: newMemo(x, src), once: newMemo(x, src)}
+	patterns := 0
+	for _, slot := range src.slots {
+		patterns += len(x.texts[slot].patterns)
+	}
+	least := memoShort
+	if patterns > memoMany {
+		least = memoShorter
+	}
+	return memos{seed: maphash.MakeSeed(), size: size, least: least, empty: newMemo(x, src), once: newMemo(x, src)}
 }
 
 // of returns the memo of the text.
@@ -97,7 +108,7 @@ func (ms *memos) of(x *index, src *eventText, text string) *memo {
 	if text == "" {
 		return ms.empty
 	}
-	if len(text) < memoShort || len(text) > memoLong {
+	if len(text) < ms.least || len(text) > memoLong {
 		ms.once.reset(0)
 		return ms.once
 	}
