@@ -253,7 +253,7 @@ func TestEntityMemory(t *testing.T) {
 		events int
 		most   float64
 	}{{"measures", 1, 500}, {"top", 1, 650}, {"session", 1, 500}, {"measures", 3, 700}, {"top", 3, 1000}, {"session", 3, 700}} {
-		heap, estimate := entityBytes(t, c.rule, 100_000, c.events)
+		heap, estimate := entityBytes(t, c.rule, 100_000/(c.events*c.events), c.events)
 		t.Logf("%s, %d events: %.0f B a group, estimated %.0f", c.rule, c.events, heap, estimate)
 		if heap > c.most {
 			t.Errorf("%s, %d events: %.0f B a group, want at most %.0f", c.rule, c.events, heap, c.most)
@@ -269,7 +269,7 @@ func TestBusyMemory(t *testing.T) {
 	for _, r := range loadRules(t, memoryRules).Rules() {
 		s := NewShard(loadRules(t, memoryRules).Only(func(o *rules.Rule) bool { return o.ID == r.ID }), DefaultConfig())
 		st := newStream()
-		for i := range 200_000 {
+		for i := range 60_000 {
 			e, err := st.event(time.Duration(i)*time.Millisecond, fmt.Sprintf("path=/some/path/%d", i), fmt.Sprintf("us=%d", i*7919%10_000_000),
 				fmt.Sprintf("size=%d", i))
 			if err != nil {
