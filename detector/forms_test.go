@@ -115,7 +115,7 @@ func formStream(t testing.TB, r *rand.Rand, n int, disorder bool) []*event.Event
 // TestFormsReplay: a shard that is restored after every event raises the same alerts and ends in the same bytes, whatever comes.
 func TestFormsReplay(t *testing.T) {
 	set, raised := loadRules(t, formRules), map[string]int{}
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		events := formStream(t, rand.New(rand.NewPCG(seed, 3)), 500, true)
 		cfg := DefaultConfig()
 		if seed%2 == 1 {
@@ -218,7 +218,7 @@ func TestHorizon(t *testing.T) {
 // TestFormsReference compares the shard with plain models on streams in the order of time.
 func TestFormsReference(t *testing.T) {
 	set, found := loadRules(t, formRules), map[string]int{}
-	for seed := range uint64(30) {
+	for seed := range uint64(15) {
 		events := formStream(t, rand.New(rand.NewPCG(seed, 4)), 800, false)
 		models := map[string]*formModel{}
 		for _, r := range set.Rules() {
@@ -253,7 +253,7 @@ func TestFormsReference(t *testing.T) {
 		}
 	}
 	for _, r := range set.Rules() {
-		if found[r.ID] < 50 {
+		if found[r.ID] < 25 {
 			t.Errorf("%s: %d alerts: the streams test little", r.ID, found[r.ID])
 		}
 	}

@@ -168,6 +168,9 @@ func TestVersion(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
+	f.Add("id: r\ntitle: t\nsequence: {span: 1m, steps: [{name: a, filter: 'true', keep: {k: request.path}}, {name: b, filter: request.path != a.k, absent: true}]}")
+	f.Add("id: r\ntitle: t\nfilter: response.code == 200 && !seenBefore(request.path, duration('1h'))\nfirst_seen: {value: request.host}")
+	f.Add("id: r\ntitle: t\nfilter: 'true'\ngroup_by: [principal.id]\nrare: {value: api.route, peers: [api.name]}")
 	files, err := filepath.Glob("testdata/errors/*.yaml")
 	if err != nil {
 		f.Fatal(err)
