@@ -97,7 +97,7 @@ func (r *Rule) arg(in *input, a *Aggregate) Arg {
 		arg.In = arg.Text != ""
 	}
 	if err != nil {
-		in.fail(r)
+		r.failed(in, err)
 		return Arg{}
 	}
 	return arg

@@ -22,7 +22,7 @@ func (b *builder) shares(x *expression) {
 		for i := range 2 {
 			name, _ := fieldName(args[i])
 			if v, ok := numeral(args[1-i]); ok && b.isShare(name) && never(op, v) {
-				b.failAt("condition", b.raw.Condition, position(x.text, x.ast, args[1-i]),
+				b.failAt("condition", b.raw.Condition, positionOf(x.text, x.ast, args[1-i].ID()),
 					fmt.Sprintf("impossible comparison: %s is a share from 0 to 1; 80 %% is 0.8", name))
 			}
 			op = mirrored(op)

@@ -22,6 +22,8 @@ type builder struct {
 	raw  *ruleYAML
 	rule *Rule
 	errs []error
+	// inherited are the keys that the rule took over from the one that it extends.
+	inherited map[string]bool
 }
 
 // fail records a fault at the scalar; without one it is the rule's beginning.
@@ -30,6 +32,7 @@ func (b *builder) fail(key string, v scalar, format string, args ...any) {
 }
 
 func (b *builder) failAt(key string, v scalar, at int, msg string) {
+	v, at, msg = b.place(key, v, at, msg)
 	e := &Error{File: b.src.file, Line: b.rule.Line, Rule: b.raw.ID.Value, Key: key, Msg: msg}
 	if line, column := b.src.locate(v, at); line > 0 {
 		e.Line, e.Column, e.Source = line, column, b.src.line(line)
@@ -57,6 +60,8 @@ func (b *builder) build() (*Rule, error) {
 		}
 		b.rule.IncludeEnforced = on
 	}
+	b.exceptions()
+	b.metadata()
 	b.tests()
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
@@ -193,6 +198,10 @@ func (b *builder) expression(key string, v scalar, at int, whole scalar, e *cel.
 		if whole.set() {
 			place = whole
 		}
+		if f.macro != nil {
+			b.failMacro(key, place, at, f)
+			continue
+		}
 		b.failAt(key, place, at+f.at, f.msg)
 	}
 	return x
@@ -257,7 +266,7 @@ func faults(err error) []*fault {
 		if errors.As(e, &f) {
 			out = append(out, f)
 		} else {
-			out = append(out, &fault{0, e.Error()})
+			out = append(out, &fault{msg: e.Error()})
 		}
 	}
 	return out

@@ -38,8 +38,11 @@ func (x *expression) clone() *expression {
 
 // fault is something wrong with an expression, at a byte offset of its text.
 type fault struct {
-	at  int
-	msg string
+	at    int
+	msg   string
+	id    int64  // the part of the expression that it is about; 0 when that is not known
+	macro *macro // at is a place in this macro's text; nil: in the expression's own
+	site  int    // where the expression uses that macro
 }
 
 func (f *fault) Error() string { return f.msg }
@@ -48,36 +51,42 @@ func (f *fault) Error() string { return f.msg }
 func (env *environment) compile(e *cel.Env, text string, known []string) (x *expression, err error) {
 	defer func() {
 		if r := recover(); r != nil { // a fault of CEL's must not end the program that loads a rule
-			x, err = nil, &fault{0, fmt.Sprintf("cannot be compiled: %v", r)}
+			x, err = nil, &fault{msg: fmt.Sprintf("cannot be compiled: %v", r)}
 		}
 	}()
 	if strings.TrimSpace(text) == "" {
-		return nil, &fault{0, "is empty"}
+		return nil, &fault{msg: "is empty"}
 	}
 	if len(text) > MaxExpr {
-		return nil, &fault{0, fmt.Sprintf("has %d bytes, limit is %d", len(text), MaxExpr)}
+		return nil, &fault{msg: fmt.Sprintf("has %d bytes, limit is %d", len(text), MaxExpr)}
 	}
 	parsed, issues := e.Parse(text)
 	if issues.Err() != nil {
 		return nil, env.explain(text, nil, issues, known)
 	}
+	macros := newExpander(env, text, parsed.NativeRep(), nil, known)
+	if err := macros.run(); err != nil {
+		return nil, err
+	}
+	defer func() { macros.place(err) }()
 	checked, issues := e.Check(parsed)
 	if issues.Err() != nil {
 		return nil, env.explain(text, parsed.NativeRep(), issues, known)
 	}
-	if err := errors.Join(env.impossible(text, checked.NativeRep()), patterns(text, checked.NativeRep())); err != nil {
+	if err := errors.Join(env.impossible(text, checked.NativeRep()), patterns(text, checked.NativeRep()),
+		env.listNames(text, checked.NativeRep())); err != nil {
 		return nil, err
 	}
 	if err := env.staticCost(e, checked); err != nil {
-		return nil, &fault{0, err.Error()}
+		return nil, &fault{msg: err.Error()}
 	}
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(cacheDecode)}
 	if comprehends(checked.NativeRep().Expr()) {
-		opts = append(opts, cel.CostLimit(maxRuntimeCost))
+		opts = append(opts, cel.CostLimit(maxRuntimeCost), cel.CostTracking(callCosts{}))
 	}
 	program, err := newProgram(checked.NativeRep(), func() (cel.Program, error) { return e.Program(checked, opts...) })
 	if err != nil {
-		return nil, &fault{0, err.Error()}
+		return nil, &fault{msg: err.Error()}
 	}
 	canonical, err := cel.AstToString(checked)
 	if err != nil {

@@ -3,11 +3,10 @@ package rules
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/checker"
-	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/ext"
 
 	"github.com/warder/warder/internal/event"
@@ -28,10 +27,16 @@ type environment struct {
 	names  []string
 	events *cel.Env // for filters and aggregates
 	bare   *cel.Env // for conditions: no event, the aggregates' names are added
+
+	geo      Geo // nil: nothing is known
+	lists    map[string]*list
+	macros   map[string]*macro
+	taken    map[string]bool // names that a macro cannot have
+	expanded int             // parts of all expressions with macros
 }
 
-func newEnvironment() (*environment, error) {
-	env := &environment{fields: map[string]*field{}}
+func newEnvironment(opt Options) (*environment, error) {
+	env := &environment{fields: map[string]*field{}, geo: opt.Geo, lists: map[string]*list{}, macros: map[string]*macro{}}
 	var vars []cel.EnvOption
 	for _, f := range eventFields() {
 		env.fields[f.name] = f
@@ -39,13 +44,33 @@ func newEnvironment() (*environment, error) {
 		vars = append(vars, cel.Variable(f.name, f.celType()))
 	}
 	var err error
-	if env.bare, err = cel.NewCustomEnv(language()...); err != nil {
+	if env.bare, err = cel.NewCustomEnv(append(language(), env.functions()...)...); err != nil {
 		return nil, fmt.Errorf("build CEL environment: %w", err)
 	}
 	if env.events, err = env.bare.Extend(vars...); err != nil {
 		return nil, fmt.Errorf("build CEL environment: %w", err)
 	}
+	env.taken = env.reserved()
 	return env, nil
+}
+
+// reserved are the names of fields, functions and CEL's own macros, and the first parts of dotted ones.
+func (env *environment) reserved() map[string]bool {
+	out := map[string]bool{}
+	add := func(name string) {
+		root, _, _ := strings.Cut(name, ".")
+		out[name], out[root] = true, true
+	}
+	for _, n := range env.names {
+		add(n)
+	}
+	for n := range env.bare.Functions() {
+		add(n)
+	}
+	for _, m := range env.bare.Macros() {
+		add(m.Function())
+	}
+	return out
 }
 
 // language is what every expression can use.
@@ -63,8 +88,6 @@ func language() []cel.EnvOption {
 		cel.ASTValidators(
 			cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
 			cel.ValidateHomogeneousAggregateLiterals(), cel.ValidateComprehensionNestingLimit(maxNesting)),
-		cel.Function("decode", cel.Overload(decodeOverload, []*cel.Type{cel.StringType}, cel.StringType,
-			cel.UnaryBinding(func(v ref.Val) ref.Val { return types.String(Decode(string(v.(types.String)))) }))),
 	}
 }
 
@@ -93,11 +116,19 @@ func (s sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
 
 // EstimateCallCost implements checker.CostEstimator.
 func (s sizes) EstimateCallCost(_, overload string, _ *checker.AstNode, args []checker.AstNode) *checker.CallEstimate {
-	if overload != decodeOverload || len(args) != 1 {
+	size := uint64(0)
+	for _, a := range args {
+		if est := a.ComputedSize(); est != nil {
+			size = max(size, est.Max)
+		} else if est := s.EstimateSize(a); a.Type() != nil {
+			size = max(size, est.Max)
+		}
+	}
+	cost, ok := callCost(overload, size)
+	if !ok {
 		return nil
 	}
-	size := checker.SizeEstimate{Max: maxDecoded}
-	return &checker.CallEstimate{CostEstimate: checker.CostEstimate{Min: 1, Max: decodeRounds * maxDecoded / 10}, ResultSize: &size}
+	return &checker.CallEstimate{CostEstimate: checker.CostEstimate{Min: 1, Max: cost}, ResultSize: resultSize(overload)}
 }
 
 // staticCost refuses expressions whose worst case has no useful bound.

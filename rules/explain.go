@@ -20,12 +20,9 @@ import (
 func (env *environment) explain(text string, parsed *celast.AST, issues *cel.Issues, known []string) error {
 	var out []error
 	for _, e := range issues.Errors() {
-		f := &fault{offset(text, e.Location), firstLine(e.Message)}
+		f := &fault{at: offset(text, e.Location), msg: firstLine(e.Message), id: e.ExprID}
 		if name, ok := undeclared(e.Message); ok {
-			if parsed != nil {
-				name = dottedName(parsed, e.ExprID, name)
-			}
-			f.msg = env.unknown(name, known)
+			f.msg = env.undeclared(parsed, e.ExprID, name, known)
 		} else if msg, ok := mismatch(e.Message); ok {
 			f.msg = msg
 		}
@@ -188,7 +185,7 @@ func (env *environment) impossible(text string, a *celast.AST) error {
 	check := func(name string, literal celast.Expr) {
 		if f := env.fields[name]; f != nil && literal.Kind() == celast.LiteralKind {
 			if msg := f.refuses(literal); msg != "" {
-				out = append(out, &fault{at: position(text, a, literal), msg: msg})
+				out = append(out, faultOf(text, a, literal, msg))
 			}
 		}
 	}
@@ -223,9 +220,14 @@ func fieldName(e celast.Expr) (string, bool) {
 	return strings.TrimPrefix(e.AsIdent(), "."), true
 }
 
-// position is the byte offset of the expression; CEL counts characters.
-func position(text string, a *celast.AST, e celast.Expr) int {
-	r, _ := a.SourceInfo().GetOffsetRange(e.ID())
+// faultOf is a fault of one part of an expression.
+func faultOf(text string, a *celast.AST, e celast.Expr, msg string) *fault {
+	return &fault{at: positionOf(text, a, e.ID()), msg: msg, id: e.ID()}
+}
+
+// positionOf is the byte offset of a part of the expression; CEL counts characters.
+func positionOf(text string, a *celast.AST, id int64) int {
+	r, _ := a.SourceInfo().GetOffsetRange(id)
 	at := 0
 	for range r.Start {
 		_, n := utf8.DecodeRuneInString(text[at:])

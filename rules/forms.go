@@ -133,7 +133,7 @@ func (r *Rule) evaluateForm(in *input, args []Arg) {
 func (r *Rule) textArg(in *input, x *expression) Arg {
 	v, err := in.text(x)
 	if err != nil {
-		in.fail(r)
+		r.failed(in, err)
 		return Arg{}
 	}
 	return Arg{In: v != "", Text: v}

@@ -69,12 +69,13 @@ func newIndex() *index {
 
 // add gives the rule's expressions their native form. Rules are added in id order.
 func (x *index) add(r *Rule, no int) {
-	c := &compiler{index: x}
-	u := x.byText[r.filter.canonical]
+	c := &compiler{index: x, lists: r.lists}
+	key := r.scope() + r.filter.canonical
+	u := x.byText[key]
 	if u == nil {
 		x.native(c, r.filter)
 		u = &unit{filter: r.filter, must: chosen(r.filter.test.must)}
-		x.byText[r.filter.canonical] = u
+		x.byText[key] = u
 		x.units = append(x.units, u)
 	} else {
 		r.filter.test, r.filter.native = u.filter.test, u.filter.native
@@ -82,10 +83,13 @@ func (x *index) add(r *Rule, no int) {
 	r.unit = u
 	u.rules, u.numbers = append(u.rules, r), u.numbers.with(no)
 	u.enforced = u.enforced || r.IncludeEnforced
+	for i := range r.Except {
+		x.native(c, r.Except[i].when)
+	}
 	for i := range r.Aggregates {
 		x.native(c, r.Aggregates[i].where)
 		x.native(c, r.Aggregates[i].of)
-		x.share(r.Aggregates[i].where)
+		x.share(r, r.Aggregates[i].where)
 	}
 	x.shareArgs(r)
 	r.formExpressions(func(e **expression) { x.native(c, *e) })

@@ -40,7 +40,7 @@ type input struct {
 	firsts   bitSet // the filters whose first demand is fulfilled
 	seconds  bitSet
 	accepted bitSet  // the rules that match
-	failures uint64  // of evaluations
+	failures []error // of evaluations of the event
 	memory   *Memory // of the matches
 	own      Memory  // when the caller brings none
 	addrs    addrTexts
@@ -134,7 +134,7 @@ func (in *input) clear() {
 	for _, i := range in.argued {
 		in.shared[i].args = nil
 	}
-	in.touched, in.grouped, in.argued = in.touched[:0], in.grouped[:0], in.argued[:0]
+	in.touched, in.grouped, in.argued, in.failures = in.touched[:0], in.grouped[:0], in.argued[:0], in.failures[:0]
 }
 
 // source returns the text of the source.

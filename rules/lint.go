@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Level says how bad a finding is.
@@ -34,13 +35,20 @@ func (f Finding) String() string {
 	if f.Check == "load" {
 		return "error: " + f.Msg
 	}
+	if f.Rule == "" {
+		return fmt.Sprintf("%s:%d: %s: %s (%s)", f.File, f.Line, f.Level, f.Msg, f.Check)
+	}
 	return fmt.Sprintf("%s:%d: %s: rule %q: %s (%s)", f.File, f.Line, f.Level, f.Rule, f.Msg, f.Check)
 }
 
-// Lint loads rules like Load and returns its faults as errors, and as warnings what is allowed and still unwise. Fixtures are
-// looked at, too: one that is missing or cannot be read is an error. Findings are in the order of files and lines.
-func Lint(fsys fs.FS, paths ...string) []Finding {
-	rules, err := load(fsys, paths...)
+// Lint is LintOn without a date: exceptions that have ended are not noticed.
+func Lint(fsys fs.FS, paths ...string) []Finding { return LintOn(time.Time{}, fsys, paths...) }
+
+// LintOn loads rules like Load and returns its faults as errors, and as warnings what is allowed and still unwise. Fixtures are
+// looked at, too: one that is missing or cannot be read is an error. Exceptions that ended before the time are warned of.
+// Findings are in the order of files and lines.
+func LintOn(now time.Time, fsys fs.FS, paths ...string) []Finding {
+	lib, err := load(Options{}, fsys, paths...)
 	var out []Finding
 	for _, err := range flatten(err) {
 		f := Finding{Level: LevelError, Check: "load", Msg: err.Error()}
@@ -50,11 +58,16 @@ func Lint(fsys fs.FS, paths ...string) []Finding {
 		}
 		out = append(out, f)
 	}
-	for _, r := range rules {
-		l := &linter{rule: r, fsys: fsys}
+	if lib == nil {
+		return out
+	}
+	for _, r := range lib.rules {
+		l := &linter{rule: r, fsys: fsys, now: now}
 		l.run()
+		l.extensions()
 		out = append(out, l.out...)
 	}
+	out = append(out, lib.unused()...)
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Check, b.Check))
 	})
@@ -64,6 +77,7 @@ func Lint(fsys fs.FS, paths ...string) []Finding {
 type linter struct {
 	rule *Rule
 	fsys fs.FS
+	now  time.Time // zero: unknown
 	out  []Finding
 }
 

@@ -8,60 +8,59 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
 
+// Options are what rules may need from outside of their files. The zero value is ready.
+type Options struct {
+	// Geo answers geo(address). Without one every place is unknown.
+	Geo Geo
+}
+
 // Load reads rule files and folders of *.yaml and *.yml files, folders with all below them, and compiles what they say. Without
 // paths it reads the whole file system. A folder named fixtures is left out. Every fault is an [*Error]; they are joined, and
 // then there is no Set.
-func Load(fsys fs.FS, paths ...string) (*Set, error) {
-	rules, err := load(fsys, paths...)
+func Load(fsys fs.FS, paths ...string) (*Set, error) { return LoadWith(Options{}, fsys, paths...) }
+
+// LoadWith is Load with options.
+func LoadWith(opt Options, fsys fs.FS, paths ...string) (*Set, error) {
+	l, err := load(opt, fsys, paths...)
 	if err != nil {
 		return nil, err
 	}
-	return newSet(rules), nil
+	return newSet(l.rules), nil
 }
 
-// load returns the rules that are in order, sorted by id, and the faults of the others.
-func load(fsys fs.FS, paths ...string) ([]*Rule, error) {
+// load returns the rules that are in order, and the faults of the others. The library is nil when nothing could be read.
+func load(opt Options, fsys fs.FS, paths ...string) (*library, error) {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
-	env, err := newEnvironment()
+	env, err := newEnvironment(opt)
 	if err != nil {
 		return nil, err
 	}
-	files, err := ruleFiles(fsys, paths)
-	errs := flatten(err)
-	var rules []*Rule
-	for _, f := range files {
-		text, err := readFile(fsys, f)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		found, err := env.parse(source{f, text})
-		rules, errs = append(rules, found...), append(errs, flatten(err)...)
-		if len(rules) > MaxRules {
-			return nil, &Error{File: f, Msg: fmt.Sprintf("more than %d rules in all", MaxRules)}
+	l := &library{env: env}
+	if err := l.read(fsys, paths); err != nil {
+		return nil, err
+	}
+	for i := 1; i < len(l.rules); i++ {
+		if a, b := l.rules[i-1], l.rules[i]; a.ID == b.ID {
+			l.errs = append(l.errs, &Error{File: b.File, Line: b.Line, Rule: b.ID, Key: "id", Msg: fmt.Sprintf("is already used at %s:%d: choose another", a.File, a.Line)})
 		}
 	}
-	slices.SortStableFunc(rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
-	for i := 1; i < len(rules); i++ {
-		if a, b := rules[i-1], rules[i]; a.ID == b.ID {
-			errs = append(errs, &Error{File: b.File, Line: b.Line, Rule: b.ID, Key: "id", Msg: fmt.Sprintf("is already used at %s:%d: choose another", a.File, a.Line)})
-		}
-	}
-	return rules, errors.Join(errs...)
+	return l, errors.Join(l.errs...)
 }
 
+// ruleFile is a file to read, and the folder that it was found under.
+type ruleFile struct{ name, root string }
+
 // ruleFiles lists the files that the paths lead to, each once, in order.
-func ruleFiles(fsys fs.FS, paths []string) ([]string, error) {
-	var files []string
+func ruleFiles(fsys fs.FS, paths []string) ([]ruleFile, error) {
+	var files []ruleFile
 	var errs []error
 	for _, p := range paths {
 		p = path.Clean(p)
@@ -73,8 +72,10 @@ func ruleFiles(fsys fs.FS, paths []string) ([]string, error) {
 				if name != p && (d.Name() == "fixtures" || strings.HasPrefix(d.Name(), ".")) {
 					return fs.SkipDir
 				}
-			case name == p || path.Ext(name) == ".yaml" || path.Ext(name) == ".yml":
-				files = append(files, name)
+			case name == p:
+				files = append(files, ruleFile{name, path.Dir(p)})
+			case path.Ext(name) == ".yaml" || path.Ext(name) == ".yml":
+				files = append(files, ruleFile{name, p})
 			}
 			return nil
 		})
@@ -82,8 +83,10 @@ func ruleFiles(fsys fs.FS, paths []string) ([]string, error) {
 			errs = append(errs, &Error{File: p, Msg: fmt.Sprintf("read rules: %s", cause(err))})
 		}
 	}
-	slices.Sort(files)
-	return slices.Compact(files), errors.Join(errs...)
+	slices.SortFunc(files, func(a, b ruleFile) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(len(a.root), len(b.root)))
+	})
+	return slices.CompactFunc(files, func(a, b ruleFile) bool { return a.name == b.name }), errors.Join(errs...)
 }
 
 // cause leaves out the operation and the path, which our errors name themselves.
@@ -110,28 +113,6 @@ func readFile(fsys fs.FS, name string) (string, error) {
 	return string(b), nil
 }
 
-// parse reads the rules of one file; each YAML document is one rule.
-func (env *environment) parse(src source) ([]*Rule, error) {
-	f, err := parseYAML(src.text)
-	if err != nil {
-		return nil, src.yamlError(err)
-	}
-	var rules []*Rule
-	var errs []error
-	for _, doc := range f.Docs {
-		if doc.Body == nil || doc.Body.Type() == ast.NullType || doc.Body.Type() == ast.CommentType {
-			continue
-		}
-		r, err := env.document(src, doc.Body)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		rules = append(rules, r)
-	}
-	return rules, errors.Join(errs...)
-}
-
 // parseYAML turns a panic of the parser into an error: rule files may come from anywhere.
 func parseYAML(text string) (f *ast.File, err error) {
 	defer func() {
@@ -140,19 +121,6 @@ func parseYAML(text string) (f *ast.File, err error) {
 		}
 	}()
 	return parser.ParseBytes([]byte(text), 0)
-}
-
-func (env *environment) document(src source, body ast.Node) (*Rule, error) {
-	if !isMapping(body) {
-		return nil, src.errorAt(body, "want a rule: a mapping that begins with id")
-	}
-	raw := new(ruleYAML)
-	if err := decodeYAML(body, raw); err != nil {
-		return nil, src.yamlError(err)
-	}
-	rule := &Rule{File: src.file, Line: startLine(body), src: src, errs: new(atomic.Uint64)}
-	b := &builder{env: env, src: src, raw: raw, rule: rule}
-	return b.build()
 }
 
 func decodeYAML(n ast.Node, v any) (err error) {
@@ -209,7 +177,7 @@ func (s source) yamlError(err error) error {
 // unknownKey is the message for a key that rules do not have.
 func unknownKey(name string) string {
 	keys := strings.Fields("id title description severity tags filter group_by window aggregates condition suppress mode respond " +
-		"include_enforced tests size type scope ttl rate burst name events expect group values repeat func of where block limit canary" + formKeys)
+		"include_enforced tests size type scope ttl rate burst name events expect group values repeat func of where block limit canary " + sharedKeys + formKeys)
 	best := slices.MinFunc(keys, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
 	if distance(name, best) <= 3 {
 		return fmt.Sprintf("unknown key %.60q: did you mean `%s`?", name, best)

@@ -10,12 +10,16 @@ import (
 type Memory struct {
 	args  block[Arg]
 	texts block[string]
+
+	failures  []Failure
+	suspended map[*Rule]bool
 }
 
 // Reset makes all the memory free again: the matches made with it are no longer valid.
 func (m *Memory) Reset() {
 	m.args.reset()
 	m.texts.reset()
+	m.failures = m.failures[:0]
 }
 
 // Bounds of a block of memory, in elements.

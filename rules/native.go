@@ -49,6 +49,7 @@ type compiler struct {
 	index      *index
 	aggregates []Aggregate        // names in a condition; nil in a filter
 	bound      map[string]binding // variables of unrolled macros
+	lists      map[string]*list
 	depth      int
 }
 
@@ -105,6 +106,10 @@ func (c *compiler) call(call celast.CallExpr) test {
 	case "startsWith", "endsWith", "contains", "matches":
 		if len(args) == 2 {
 			return c.textual(call.FunctionName(), args[0], args[1])
+		}
+	case inListName:
+		if len(args) == 2 {
+			return c.inList(args[0], args[1])
 		}
 	case "containsIP":
 		if len(args) == 2 {

@@ -197,7 +197,7 @@ func randomSet(t testing.TB, r *rand.Rand, env *environment, n int) *Set {
 
 func testEnvironment(t testing.TB) *environment {
 	t.Helper()
-	env, err := newEnvironment()
+	env, err := newEnvironment(Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

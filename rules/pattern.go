@@ -32,7 +32,7 @@ func patterns(text string, a *celast.AST) error {
 			return
 		}
 		if msg := patternFault(call.Args()[at]); msg != "" {
-			out = append(out, &fault{position(text, a, call.Args()[at]), msg})
+			out = append(out, faultOf(text, a, call.Args()[at], msg))
 		}
 	}))
 	return errors.Join(out...)

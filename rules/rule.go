@@ -56,6 +56,17 @@ type Rule struct {
 	// IncludeEnforced lets events in that Warder's own decisions answered.
 	IncludeEnforced bool
 	Tests           []Test
+	// Except are exceptions with an end; Extends is the rule that this one was made from, "" for none.
+	Except  []Exception
+	Extends string
+	// Owner is who is told when the rule is suspended. This and what follows is for people: it changes neither detection nor
+	// Version.
+	Owner          string
+	Author         string
+	License        string
+	References     []string
+	SourceID       string // of the rule that this one was imported from
+	FalsePositives []string
 	// File and Line say where the rule begins.
 	File string
 	Line int
@@ -70,6 +81,8 @@ type Rule struct {
 	set       *Set
 	src       source
 	errs      *atomic.Uint64
+	excepted  *atomic.Uint64
+	lists     map[string]*list // of the load
 }
 
 // WindowType says how a rule's window moves.

@@ -28,6 +28,18 @@ type ruleYAML struct {
 	Respond     []respondYAML  `yaml:"respond"`
 	Enforced    scalar         `yaml:"include_enforced"`
 	Tests       []testYAML     `yaml:"tests"`
+
+	// See extend.go, except.go and metadata.go.
+	Extend         scalar       `yaml:"extend"`
+	KeepParent     scalar       `yaml:"keep_parent"`
+	FilterAnd      scalar       `yaml:"filter_and"`
+	Except         []exceptYAML `yaml:"except"`
+	Owner          scalar       `yaml:"owner"`
+	Author         scalar       `yaml:"author"`
+	License        scalar       `yaml:"license"`
+	References     []scalar     `yaml:"references"`
+	SourceID       scalar       `yaml:"source_id"`
+	FalsePositives []scalar     `yaml:"falsepositives"`
 }
 
 type windowYAML struct {

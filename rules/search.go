@@ -10,15 +10,15 @@ import "unsafe"
 type search struct {
 	class *[256]uint8             // byte → one of 64 classes; 0 stands for what is before the text
 	three *[1 << (3*6 - 6)]uint64 // bit set over three classes
-	table []place                 // open addressing by key; its size is a power of two
+	table []literalEnd            // open addressing by key; its size is a power of two
 	shift uint32
 	ones  uint64     // the classes of literals of one character
 	twos  [64]uint64 // bit sets of the last class of literals of two, by the first
 	size  int        // of the literals
 }
 
-// place is a literal in the table.
-type place struct {
+// literalEnd is a literal in the table.
+type literalEnd struct {
 	key     uint32 // the classes of its rarest characters and how many they are; 0: no literal
 	id      uint32
 	end     int // where in the literal those characters end
@@ -61,7 +61,7 @@ func newSearch(class *[256]uint8, literals []string) *search {
 	for s.shift = 28; size < 3*len(literals); s.shift-- {
 		size *= 2
 	}
-	s.table = make([]place, size)
+	s.table = make([]literalEnd, size)
 	for before := range uint32(64 * 64) {
 		s.set(before<<6 | foreign)
 	}
@@ -100,7 +100,7 @@ func (s *search) add(id uint32, literal string) {
 	for s.table[at].key != 0 {
 		at = (at + 1) % uint32(len(s.table))
 	}
-	s.table[at] = place{key, id, end, literal}
+	s.table[at] = literalEnd{key, id, end, literal}
 }
 
 func (s *search) place(key uint32) uint32 { return key * 0x9e3779b1 >> s.shift }

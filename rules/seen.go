@@ -65,7 +65,7 @@ func (b *builder) eventFilter() {
 		case at == nil:
 			rest = append(rest, part)
 		case !callsSeen(call) || refers(call.AsCall().Args()[0], callsSeen) != nil:
-			begin := position(x.text, x.ast, at) // CEL has a call begin at its parenthesis
+			begin := positionOf(x.text, x.ast, at.ID()) // CEL has a call begin at its parenthesis
 			if strings.HasSuffix(x.text[:begin], seenFunction) {
 				begin -= len(seenFunction)
 			}
@@ -91,7 +91,7 @@ func (b *builder) seen(x *expression, call celast.CallExpr, not bool) {
 		ns, ok := new(compiler).constant(args[1])
 		s.Within = time.Duration(ns)
 		if !ok || args[1].Kind() != celast.CallKind || s.Within < time.Second || s.Within > MaxRemember {
-			b.failAt("filter", v, position(x.text, x.ast, args[1]), "seenBefore: write the duration out, from duration(\"1s\") to duration(\"8760h\")")
+			b.failAt("filter", v, positionOf(x.text, x.ast, args[1].ID()), "seenBefore: write the duration out, from duration(\"1s\") to duration(\"8760h\")")
 			return
 		}
 	}

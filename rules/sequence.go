@@ -257,7 +257,7 @@ func (b *builder) stepFilter(key string, raw *stepYAML, s *Step, kept []keptValu
 		}
 		c, side, ok := comparison(part, slot)
 		if !ok || refers(side, reads) != nil {
-			b.failAt(key, raw.Filter, position(x.text, x.ast, at), "a kept value can only be compared: `FIELD == STEP.NAME` or `!=`, "+
+			b.failAt(key, raw.Filter, positionOf(x.text, x.ast, at.ID()), "a kept value can only be compared: `FIELD == STEP.NAME` or `!=`, "+
 				"joined to the rest of the filter by &&")
 			continue
 		}

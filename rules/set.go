@@ -69,8 +69,12 @@ func (s *Set) Only(keep func(*Rule) bool) *Set {
 // clone returns a copy that can be part of another Set.
 func (r *Rule) clone() *Rule {
 	c := *r
-	c.errs, c.unit, c.arguments = new(atomic.Uint64), nil, 0
+	c.errs, c.excepted, c.unit, c.arguments = new(atomic.Uint64), new(atomic.Uint64), nil, 0
 	c.filter, c.condition = r.filter.clone(), r.condition.clone()
+	c.Except = slices.Clone(r.Except)
+	for i := range c.Except {
+		c.Except[i].when = c.Except[i].when.clone()
+	}
 	c.Aggregates = slices.Clone(r.Aggregates)
 	for i := range c.Aggregates {
 		a := &c.Aggregates[i]
@@ -113,20 +117,18 @@ func (r *Rule) accepts(in *input, x *expression) bool {
 	if x.shared > 0 {
 		var known bool
 		if c, known = in.cached(x.shared); known {
-			if c.failures > 0 {
-				in.fail(r)
-			}
+			r.failedToo(in, c.failures)
 			return c.holds
 		}
 	}
-	c.holds, c.failures = x.test.fn == nil || x.test.fn(in), 0
+	c.holds, c.failures = x.test.fn == nil || x.test.fn(in), nil
 	if !c.holds || x.test.exact {
 		return c.holds
 	}
 	var err error
 	if c.holds, err = x.holds(in); err != nil {
-		in.fail(r)
-		c.failures = 1
+		r.failed(in, err)
+		c.failures = []error{err}
 	}
 	return c.holds
 }

@@ -1,7 +1,10 @@
 package rules
 
 import (
+	"fmt"
 	"math/bits"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/warder/warder/internal/event"
@@ -12,13 +15,13 @@ type cachedValue struct {
 	gen      uint32
 	holds    bool
 	args     []Arg
-	failures uint64 // evaluations that failed: they count for each rule
+	failures []error // of evaluations that failed: they count for each rule
 }
 
 // share numbers a where by what it says, so that rules which ask the same thing are answered once an event.
-func (x *index) share(e *expression) {
+func (x *index) share(r *Rule, e *expression) {
 	if e != nil {
-		e.shared = x.number("where " + e.canonical)
+		e.shared = x.number("where " + r.scope() + e.canonical)
 	}
 }
 
@@ -28,6 +31,7 @@ func (x *index) shareArgs(r *Rule) {
 		return
 	}
 	var b strings.Builder
+	b.WriteString(r.scope())
 	for i := range r.Aggregates {
 		a := &r.Aggregates[i]
 		b.WriteString(a.Func)
@@ -40,6 +44,14 @@ func (x *index) shareArgs(r *Rule) {
 		b.WriteByte(0)
 	}
 	r.arguments = x.number("args " + b.String())
+}
+
+// scope tells rules apart whose lists are not the same, so that one name may mean two things.
+func (r *Rule) scope() string {
+	if len(r.lists) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%x ", reflect.ValueOf(r.lists).Pointer())
 }
 
 // number returns the number of a value that rules share, from 1.
@@ -62,12 +74,6 @@ func (in *input) cached(number int) (*cachedValue, bool) {
 	return c, false
 }
 
-// fail counts an evaluation that failed.
-func (in *input) fail(r *Rule) {
-	in.failures++
-	r.errs.Add(1)
-}
-
 // arguments is args, once an event for all rules with the same aggregates.
 func (in *input) arguments(r *Rule) []Arg {
 	if r.arguments == 0 {
@@ -75,12 +81,12 @@ func (in *input) arguments(r *Rule) []Arg {
 	}
 	c, ok := in.cached(r.arguments)
 	if !ok {
-		before := in.failures
+		before := len(in.failures)
 		c.args = r.args(in)
-		c.failures = in.failures - before
+		c.failures = slices.Clone(in.failures[before:])
 		in.argued = append(in.argued, r.arguments-1)
-	} else if c.failures > 0 {
-		r.errs.Add(c.failures)
+	} else {
+		r.failedToo(in, c.failures)
 	}
 	return c.args
 }
@@ -95,7 +101,7 @@ func (in *input) judge(refused bool) {
 			w := i<<6 + bits.TrailingZeros64(used)
 			for left := in.firsts.words[w] & (in.seconds.words[w] | x.single[w]); left != 0; left &= left - 1 {
 				u := x.units[w<<6+bits.TrailingZeros64(left)]
-				if (!refused || u.enforced) && u.accepts(in) {
+				if (!refused || u.enforced) && !in.memory.skipsAll(u.rules) && u.accepts(in) {
 					in.accepted.or(u.numbers)
 				}
 			}
@@ -117,7 +123,7 @@ func (u *unit) accepts(in *input) bool {
 	ok, err := x.holds(in)
 	if err != nil {
 		for _, r := range u.rules {
-			r.errs.Add(1)
+			r.failed(in, err)
 		}
 	}
 	return ok
@@ -131,10 +137,10 @@ func (in *input) report(refused bool, dst []Match) []Match {
 			w := i<<6 + bits.TrailingZeros64(used)
 			for left := in.accepted.words[w]; left != 0; left &= left - 1 {
 				r := rules[w<<6+bits.TrailingZeros64(left)]
-				if refused && !r.IncludeEnforced {
+				if refused && !r.IncludeEnforced || in.memory.skips(r) {
 					continue
 				}
-				if group, ok := in.group(r); ok {
+				if group, ok := in.group(r); ok && !r.silenced(in) {
 					dst = append(dst, Match{Rule: r, Group: group, Args: in.arguments(r)})
 				}
 			}
