@@ -14,17 +14,22 @@ const (
 
 // Decode undoes what attackers wrap payloads in, up to three times over: URL encoding (%2e, and IIS's %u002e), "+" for a
 // space, HTML entities (&lt; &#60; &#x3c;) and \u003c and \x3c escapes. Overlong UTF-8 (%c0%ae) becomes the character that a
-// lax server reads. What is not well-formed stays as it is. It is pure; it looks at the first 16 KiB. Text without any of
-// these is returned as it is, without allocating. The result is valid UTF-8.
+// lax server reads. A piece of base64 of 16 characters or more is replaced by the printable text that it stands for, and left alone
+// when it stands for anything else. What is not well-formed stays as it is. It is pure; it looks at the first 16 KiB. Text
+// without any of these is returned as it is, without allocating. The result is valid UTF-8.
 //
 //	Decode("%253Cscript%253E") == "<script>"
+//	Decode("q=PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==") == "q=<script>alert(1)</script>"
 func Decode(s string) string {
 	if len(s) > maxDecoded {
 		s = s[:maxDecoded]
 	}
-	for round := 0; round < decodeRounds && strings.ContainsAny(s, "%+&\\"); round++ {
-		next := decodeOnce(s, round == 0)
-		if next == s {
+	for round := range decodeRounds {
+		next := s
+		if strings.ContainsAny(s, "%+&\\") {
+			next = decodeOnce(s, round == 0)
+		}
+		if next = unbase64(next); next == s {
 			break
 		}
 		s = next

@@ -31,6 +31,20 @@ func TestDecode(t *testing.T) {
 		"%e9t%C3%A9":                  "\uFFFDté",
 		"%00":                         "\x00",
 		"&" + strings.Repeat("a", 40): "&" + strings.Repeat("a", 40),
+		// base64
+		"q=PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==":           "q=<script>alert(1)</script>",
+		"q=PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg%3D%3D&x=1":   "q=<script>alert(1)</script>&x=1",
+		"q=%50HNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg":           "q=<script>alert(1)</script>",
+		"/x/JTNDc2NyaXB0JTNFYWxlcnQoMSk8L3NjcmlwdD4/y":     "/x/<script>alert(1)</script>/y",
+		"UEhOamNtbHdkRDVoYkdWeWRDZ3hLVHd2YzJOeWFYQjBQZz09": "<script>alert(1)</script>",
+		"-enc JABjAGwAaQBlAG4AdAAgAD0AIABOAGUAdwA=":        "-enc $client = New",
+		"bm90IGxvbmcg":                             "bm90IGxvbmcg", // 12 characters
+		"deadbeefdeadbeefdeadbeefdeadbeef":         "deadbeefdeadbeefdeadbeefdeadbeef",
+		"4111111111111111":                         "4111111111111111",
+		"/wp-content/plugins/some-long-name/x.php": "/wp-content/plugins/some-long-name/x.php",
+		"f47ac10b-58cc-4372-a567-0e02b2c3d479":     "f47ac10b-58cc-4372-a567-0e02b2c3d479",
+		"/api/v2/products/trail-runner/stock":      "/api/v2/products/trail-runner/stock",
+		"AAAAAAAAAAAAAAAAAAAA":                     "AAAAAAAAAAAAAAAAAAAA",
 	}
 	for in, want := range cases {
 		if got := rules.Decode(in); got != want {
@@ -47,7 +61,7 @@ func TestDecode(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{"%253C", "&lt;", `\u003c`, "%u003c", "%c0%af", "a+b", "&#x0;", "%", "\xff%ff"} {
+	for _, s := range []string{"%253C", "&lt;", `\u003c`, "%u003c", "%c0%af", "a+b", "&#x0;", "%", "\xff%ff", "q=PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==/x", "JABjAGwAaQBlAG4AdAAgAD0A"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
