@@ -178,40 +178,6 @@ func mismatch(msg string) (string, bool) {
 	return fmt.Sprintf("wrong type: %s() does not take %s", function, args), true
 }
 
-// impossible refuses comparisons that can never be true although their types fit: a status code of 4040, an address that is
-// not written in its canonical form.
-func (env *environment) impossible(text string, a *celast.AST) error {
-	var out []error
-	check := func(name string, literal celast.Expr) {
-		if f := env.fields[name]; f != nil && literal.Kind() == celast.LiteralKind {
-			if msg := f.refuses(literal); msg != "" {
-				out = append(out, faultOf(text, a, literal, msg))
-			}
-		}
-	}
-	celast.PreOrderVisit(a.Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		if e.Kind() != celast.CallKind {
-			return
-		}
-		call := e.AsCall()
-		args := call.Args()
-		switch call.FunctionName() {
-		case operators.Equals, operators.NotEquals:
-			for i := range 2 {
-				name, _ := fieldName(args[i])
-				check(name, args[1-i])
-			}
-		case operators.In, operators.OldIn:
-			if name, _ := fieldName(args[0]); args[1].Kind() == celast.ListKind {
-				for _, l := range args[1].AsList().Elements() {
-					check(name, l)
-				}
-			}
-		}
-	}))
-	return errors.Join(out...)
-}
-
 // fieldName returns the variable that a checked expression names: the checker has made one name of a dotted one.
 func fieldName(e celast.Expr) (string, bool) {
 	if e.Kind() != celast.IdentKind {
@@ -240,10 +206,18 @@ func positionOf(text string, a *celast.AST, id int64) int {
 func (f *field) refuses(literal celast.Expr) string {
 	switch v := literal.AsLiteral().(type) {
 	case types.Int:
+		if most := f.largest(); v < 0 && f.num != nil {
+			return fmt.Sprintf("impossible comparison: %s is never negative; 0 means unknown", f.name)
+		} else if most > 0 && f.name != "response.code" && int64(v) > most {
+			return fmt.Sprintf("impossible comparison: %s is at most %d", f.name, most)
+		}
 		if f.name == "response.code" && v != 0 && (v < 100 || v > 999) {
 			return fmt.Sprintf("impossible comparison: a status code is 100 to 999 (0: unknown), not %d", int64(v))
 		}
 	case types.String:
+		if f.text != nil {
+			return f.refusesText(string(v))
+		}
 		if f.addr == nil || v == "" {
 			break
 		}
