@@ -27,10 +27,19 @@ type Config struct {
 	// MaxTaps bounds the taps whose clocks are told apart.
 	MaxTaps int `yaml:"max_taps"`
 
+	// SuspendWindow is a number of records: a rule of which SuspendFailures expressions fail, or SuspendOverruns pass their bound of
+	// cost, within that many is suspended, see suspend.go.
+	SuspendWindow   int `yaml:"suspend_window"`
+	SuspendFailures int `yaml:"suspend_failures"`
+	SuspendOverruns int `yaml:"suspend_overruns"`
+
 	// Forward, when set, takes the matches of rules whose groups are not the key of the events topic, instead of a window in
 	// this shard. The record is the callee's.
 	Forward func(*MatchRecord) `yaml:"-"`
 }
+
+// maxSuspend is above the bounds of suspension.
+const maxSuspend = 1 << 30
 
 // DefaultConfig returns the bounds that are used when the configuration names none.
 func DefaultConfig() Config {
@@ -42,6 +51,9 @@ func DefaultConfig() Config {
 		ExactDistinct:   4096,
 		MaxJump:         config.Duration(5 * time.Minute),
 		MaxTaps:         4096,
+		SuspendWindow:   10_000,
+		SuspendFailures: 5_000,
+		SuspendOverruns: 100,
 	}
 }
 
@@ -59,6 +71,14 @@ func (c Config) Validate() error {
 	atLeast("exact_events", int64(c.ExactEvents), 1)
 	atLeast("exact_distinct", int64(c.ExactDistinct), 1)
 	atLeast("max_taps", int64(c.MaxTaps), 1)
+	for _, b := range []struct {
+		key string
+		v   int
+	}{{"suspend_window", c.SuspendWindow}, {"suspend_failures", c.SuspendFailures}, {"suspend_overruns", c.SuspendOverruns}} {
+		if atLeast(b.key, int64(b.v), 1); b.v >= maxSuspend {
+			errs = append(errs, config.Errorf(b.key, "is %d, must be less than %d", b.v, maxSuspend))
+		}
+	}
 	if c.ExactEvents > 1<<20 {
 		errs = append(errs, config.Errorf("exact_events", "is %d, must be at most %d", c.ExactEvents, 1<<20))
 	}

@@ -30,9 +30,11 @@ type Shard struct {
 	entities int
 	bytes    int64
 	stats    Stats
+	records  int64 // requests and forwarded matches so far
 
 	// Memory that is used again from event to event.
 	matches []rules.Match
+	memory  rules.Memory // of the matches
 	args    []Arg
 	entry   []uint64
 	key     []byte
@@ -56,6 +58,8 @@ type Stats struct {
 	Evicted    uint64 `json:"evicted"`    // groups forgotten for lack of room
 	Expired    uint64 `json:"expired"`    // groups forgotten because their window had passed
 	Forgotten  uint64 `json:"forgotten"`  // within a group for lack of room: attempts at a sequence, remembered values
+	Suspended  uint64 `json:"suspended"`  // rules that were suspended
+	Skipped    uint64 `json:"skipped"`    // matches of suspended rules; not looked at
 	Entities   int    `json:"entities"`
 	Bytes      int64  `json:"bytes"`
 }
@@ -98,8 +102,14 @@ func (s *Shard) Process(e *event.Event, dst []*alert.Alert) []*alert.Alert {
 		return dst
 	}
 	s.stats.Events++
-	s.matches = s.set.Match(e, s.matches[:0])
+	s.records++
+	s.memory.Reset()
+	s.matches = s.set.MatchIn(&s.memory, e, s.matches[:0])
 	o := Origin{Time: e.Time, ID: e.ID, Dropped: e.Dropped}
+	if failures := s.memory.Failures(); len(failures) > 0 {
+		o.Sample = func() *alert.Sample { return NewSample(e) }
+		dst = s.Failed(failures, &o, dst)
+	}
 	if len(s.matches) == 0 {
 		return s.Advance(&o, dst)
 	}
@@ -128,6 +138,9 @@ func (s *Shard) Apply(m *rules.Match, o *Origin, dst []*alert.Alert) []*alert.Al
 		return dst
 	}
 	s.far = false
+	if t.health.off {
+		return s.skip(o, dst)
+	}
 	s.group = boundGroup(s.group[:0], m.Group)
 	s.args = t.allArgs(s.args[:0], m.Args, &s.hashes)
 	d := t.detailOf(m)
@@ -159,7 +172,11 @@ func (s *Shard) ProcessMatch(m *MatchRecord, dst []*alert.Alert) []*alert.Alert 
 		s.stats.Stale++
 		return dst
 	}
+	s.records++
 	o := Origin{Time: m.Time, ID: m.Event, Dropped: m.Dropped, Sample: func() *alert.Sample { return m.Sample }}
+	if t.health.off {
+		return s.skip(&o, dst)
+	}
 	return s.apply(t, m.Group, m.Args, detail{m.Value, m.Peers}, &o, dst)
 }
 
@@ -211,7 +228,7 @@ func (s *Shard) judge(t *table, n *entity, group []string, o *Origin, dst []*ale
 	ok, err := t.rule.Holds(s.vals)
 	if err != nil {
 		s.stats.Failed++
-		return dst
+		return s.failed(t, rules.Overrun(err), o, dst)
 	}
 	if !ok {
 		return dst

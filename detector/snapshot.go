@@ -47,6 +47,7 @@ func (s *Shard) Snapshot(dst []byte) []byte {
 		t.snapshot(w)
 		binary.BigEndian.PutUint32(w.b[at:], uint32(len(w.b)-at-4))
 	}
+	s.snapshotHealth(w)
 	return w.b
 }
 
@@ -78,6 +79,9 @@ func (s *Shard) Restore(b []byte) error {
 	}
 	for range r.count(6) {
 		s.restoreTable(r)
+	}
+	if r.err == nil && len(r.b) > 0 { // snapshots of earlier programs end here
+		s.restoreHealth(r)
 	}
 	if r.err == nil && len(r.b) > 0 {
 		r.fail()

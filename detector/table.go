@@ -21,6 +21,7 @@ type table struct {
 	active   list  // with a window
 	quiet    list  // remembered only to suppress
 	bytes    int64
+	health   health
 	spare    []*home // of entities that are gone
 
 	extra      int    // arguments of the rule's form

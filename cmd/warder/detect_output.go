@@ -107,7 +107,7 @@ func newSummaryLine(sum offline.Summary) summaryLine {
 		Alerts: sum.Alerts, RefusedSamples: sum.Samples, Irregular: map[string]uint64{}}
 	d := sum.Detector
 	for name, n := range map[string]uint64{"late": d.Late, "odd": d.Odd, "untimed": d.Untimed, "failed": d.Failed, "evicted": d.Evicted,
-		"forgotten": d.Forgotten} {
+		"forgotten": d.Forgotten, "suspended": d.Suspended} {
 		if n > 0 {
 			l.Irregular[name] = n
 		}

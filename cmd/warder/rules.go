@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -152,7 +153,7 @@ with file, line and column, and what is allowed and still unwise. Exits with 1
 when there is a finding.`,
 		Example: "  warder rules lint my-rules",
 		RunE: func(_ *cobra.Command, paths []string) error {
-			findings := rules.Lint(app.RuleFiles{}, app.RulePaths(len(paths) == 0, paths)...)
+			findings := rules.LintOn(time.Now(), app.RuleFiles{}, app.RulePaths(len(paths) == 0, paths)...)
 			for _, f := range findings {
 				fmt.Fprintln(s.out, f)
 			}

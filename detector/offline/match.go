@@ -92,8 +92,9 @@ func (m *matcher) line(r *run, c *chunk, no uint64, from, to int) {
 	c.parsed++
 	before := len(c.matches)
 	c.matches = r.Set.MatchIn(&c.memory, &m.e, c.matches)
-	if len(c.matches) > before || r.timed {
-		c.hits = append(c.hits, hit{m.e.Time, no, [2]int{from, to}, len(c.matches)})
+	if failed := len(c.memory.Failures()); len(c.matches) > before || failed > c.failed || r.timed {
+		c.failed = failed
+		c.hits = append(c.hits, hit{c.parsed, failed, m.e.Time, no, [2]int{from, to}, len(c.matches)})
 	}
 }
 
@@ -187,11 +188,14 @@ func (d *detection) chunk(c *chunk) error {
 		d.shard.EndTap(&detector.Origin{ID: d.in.lineID(0)})
 	}
 	d.in = c.in
-	from := 0
+	from, failed, record := 0, 0, uint64(0)
 	for i := range c.hits {
 		h = &c.hits[i]
 		o.Time, o.ID = h.time, c.in.lineID(h.seq)
 		d.alerts = d.alerts[:0]
+		d.shard.Count(h.record - record)
+		d.alerts = d.shard.Failed(c.memory.Failures()[failed:h.failuresEnd], &o, d.alerts)
+		record, failed = h.record, h.failuresEnd
 		if from == h.matchesEnd { // only time passes
 			d.alerts = d.shard.Advance(&o, d.alerts)
 		}
@@ -206,6 +210,7 @@ func (d *detection) chunk(c *chunk) error {
 			}
 		}
 	}
+	d.shard.Count(c.parsed - record)
 	return nil
 }
 

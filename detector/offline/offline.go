@@ -154,20 +154,23 @@ type chunk struct {
 	hits    []hit
 	matches []rules.Match
 	memory  rules.Memory // of the matches
+	failed  int          // failures so far
 }
 
-// hit is a line that rules matched, or whose time somebody waits for.
+// hit is a line that rules matched or failed on, or whose time somebody waits for.
 type hit struct {
-	time       time.Time
-	seq        uint64
-	line       [2]int // in buf
-	matchesEnd int    // its matches end here, and begin where those of the hit before end
+	record      uint64 // which of the chunk's records it is, from 1
+	failuresEnd int    // its failures end here
+	time        time.Time
+	seq         uint64
+	line        [2]int // in buf
+	matchesEnd  int    // its matches end here, and begin where those of the hit before end
 }
 
 func (c *chunk) reset(in *input, first uint64) {
 	clear(c.matches) // they hold on to texts
 	c.memory.Reset()
-	c.in, c.first, c.huge, c.blank, c.lines, c.parsed, c.refused = in, first, false, false, 0, 0, 0
+	c.in, c.first, c.huge, c.blank, c.lines, c.parsed, c.refused, c.failed = in, first, false, false, 0, 0, 0, 0
 	c.buf, c.samples, c.hits, c.matches = c.buf[:0], c.samples[:0], c.hits[:0], c.matches[:0]
 }
 

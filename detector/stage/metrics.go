@@ -91,6 +91,7 @@ func (m *metrics) observe(old, now detector.Stats) {
 	for kind, n := range map[string]uint64{
 		"late": now.Late - old.Late, "odd": now.Odd - old.Odd, "evicted": now.Evicted - old.Evicted, "forgotten": now.Forgotten - old.Forgotten,
 		"expired": now.Expired - old.Expired, "suppressed": now.Suppressed - old.Suppressed, "failed": now.Failed - old.Failed,
+		"suspended": now.Suspended - old.Suspended, "skipped": now.Skipped - old.Skipped,
 	} {
 		m.irregular.WithLabelValues(kind).Add(float64(n))
 	}
