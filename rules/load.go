@@ -11,7 +11,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Options are what rules may need from outside of their files. The zero value is ready.
@@ -120,7 +122,17 @@ func parseYAML(text string) (f *ast.File, err error) {
 			err = fmt.Errorf("cannot be read as YAML: %v", r)
 		}
 	}()
-	return parser.ParseBytes([]byte(text), 0)
+	// After an empty document the parser loses all that follow: of several lines "---" in a row only the last is kept.
+	var tokens token.Tokens
+	for _, t := range lexer.Tokenize(text) {
+		if n := len(tokens); t.Type == token.CommentType {
+			continue
+		} else if n > 0 && t.Type == token.DocumentHeaderType && tokens[n-1].Type == token.DocumentHeaderType {
+			tokens = tokens[:n-1]
+		}
+		tokens = append(tokens, t)
+	}
+	return parser.Parse(tokens, 0)
 }
 
 func decodeYAML(n ast.Node, v any) (err error) {

@@ -114,6 +114,7 @@ include_enforced: true
 func TestLoadManyDocuments(t *testing.T) {
 	fsys := fstest.MapFS{
 		"a/x.yaml":          {Data: []byte("id: b\ntitle: B\nfilter: \"true\"\n---\nid: a\ntitle: A\nfilter: \"true\"\n---\n# nothing\n")},
+		"a/y.yaml":          {Data: []byte("---\n# nothing\n---\n---\nid: y\ntitle: Y\nfilter: \"true\" # all\n---\n---\nid: z\ntitle: Z\nfilter: \"true\"\n---\n")},
 		"a/fixtures/f.yaml": {Data: []byte("not a rule")},
 		"a/note.txt":        {Data: []byte("not a rule")},
 		"c.yml":             {Data: []byte("id: c\ntitle: C\nfilter: \"true\"\n")},
@@ -126,10 +127,10 @@ func TestLoadManyDocuments(t *testing.T) {
 	for _, r := range set.Rules() {
 		ids = append(ids, r.ID)
 	}
-	if diff := cmp.Diff([]string{"a", "b", "c"}, ids); diff != "" {
+	if diff := cmp.Diff([]string{"a", "b", "c", "y", "z"}, ids); diff != "" {
 		t.Errorf("ids (-want +got):\n%s", diff)
 	}
-	if set, err = rules.Load(fsys, "a/x.yaml", "a"); err != nil || len(set.Rules()) != 2 {
+	if set, err = rules.Load(fsys, "a/x.yaml", "a"); err != nil || len(set.Rules()) != 4 {
 		t.Errorf("file and folder: %v rules, %v", set, err)
 	}
 	if _, err = rules.Load(fsys, "missing"); err == nil || !strings.Contains(err.Error(), "missing: read rules: file does not exist") {
