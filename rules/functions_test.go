@@ -105,8 +105,11 @@ func TestGeo(t *testing.T) {
 			t.Errorf("%s: %d matches, want %d", address, got, want)
 		}
 	}
-	if diff := set.Rules()[0].Errors(); diff != 0 {
-		t.Errorf("%d evaluation errors", diff)
+	if n := set.Rules()[0].Errors(); n != 0 {
+		t.Errorf("%d evaluation errors", n)
+	}
+	if got := set.UsesGeo(); len(got) != 1 || got[0] != "r" {
+		t.Errorf("rules with geo: %v", got)
 	}
 }
 
