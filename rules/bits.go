@@ -35,15 +35,6 @@ func (s sparse) meets(set []uint64) bool {
 	return false
 }
 
-// each calls f for its members in ascending order.
-func (s sparse) each(f func(n int)) {
-	for _, m := range s {
-		for w := m.bits; w != 0; w &= w - 1 {
-			f(int(m.word)<<6 + bits.TrailingZeros64(w))
-		}
-	}
-}
-
 // bitSet is a set of numbers below a bound that is emptied and filled again for each event: which of its words have members is
 // written down beside them, so that going through it costs what is in it, not its size.
 type bitSet struct {
