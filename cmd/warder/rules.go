@@ -20,7 +20,7 @@ import (
 func newRules(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "rules", GroupID: "work", Short: "List, test and review rules",
 		Long: "Works on rule files and folders of them; without a path on the shipped packs."}
-	c.AddCommand(newRulesList(s), newRulesTest(s), newRulesLint(s))
+	c.AddCommand(newRulesList(s), newRulesTest(s), newRulesLint(s), newRulesImport(s))
 	return c
 }
 

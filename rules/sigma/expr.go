@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/warder/warder/rules"
 )
 
 // expr is a CEL expression that is true or false, as a tree, so that it can be simplified and written with one condition a line.
@@ -126,8 +128,29 @@ func listOf(items []string) string {
 	return b.String()
 }
 
-// String writes the expression, one condition a line.
-func (e expr) String() string { return strings.Join(e.lines(), "\n") }
+// String writes the expression, one condition a line; in few long lines without comments where it would be too long for a rule.
+func (e expr) String() string {
+	lines := e.lines()
+	text := strings.Join(lines, "\n")
+	if len(text) <= rules.MaxExpr {
+		return text
+	}
+	var b strings.Builder
+	width := 0
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); strings.HasPrefix(l, "//") {
+			continue
+		}
+		if width += len(l); width > 4*wide {
+			b.WriteByte('\n')
+			width = len(l)
+		} else if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(l)
+	}
+	return b.String()
+}
 
 func (e expr) lines() []string {
 	out := e.plain()

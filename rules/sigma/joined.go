@@ -70,7 +70,7 @@ func (sp joined) search(x string, end, cased, inside bool) expr {
 			found = append(found, s.on.match(pattern{{lit: x}}.open(true, !end), cased))
 		}
 		for n := 1; n < len(x) && s.fits(x[:n], false); n++ {
-			if rest := sp.from(x[n:], i+1, !end, cased); rest.op != 'F' {
+			if rest := sp.from(x[n:], i+1, !end, cased); rest.op != 'F' && x[n-1] != ':' { // neither scheme nor host ends so
 				found = append(found, and(s.on.match(pattern{{lit: x[:n]}}.open(true, false), cased), rest))
 			}
 		}
@@ -101,7 +101,7 @@ func (sp joined) from(x string, k int, open, cased bool) expr {
 		found = append(found, s.on.match(pattern{{lit: x}}.open(false, open), cased))
 	}
 	for n := 1; n < len(x) && s.fits(x[:n], true); n++ {
-		if rest := sp.from(x[n:], k+1, open, cased); rest.op != 'F' {
+		if rest := sp.from(x[n:], k+1, open, cased); rest.op != 'F' && x[n-1] != ':' {
 			found = append(found, and(s.on.match(pattern{{lit: x[:n]}}, cased), rest))
 		}
 	}
