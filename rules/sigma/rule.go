@@ -88,6 +88,9 @@ func (s *source) usable() error {
 	if s.title == "" {
 		return refuse(s.at, "has no title")
 	}
+	if f := s.at.get("filter"); f != nil {
+		return refuse(f, "a global filter: Sigma's tools do not agree whether its condition says what to keep or what to leave out; write it into the rules, or as `except`")
+	}
 	return nil
 }
 

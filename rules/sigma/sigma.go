@@ -69,7 +69,9 @@ func Convert(opt Options, files ...File) *Result {
 		c.read(f)
 	}
 	for _, s := range c.sources {
-		s.read()
+		if s.err == nil {
+			s.read()
+		}
 	}
 	for _, s := range c.inOrder() {
 		s.err = c.correlate(s)
@@ -123,7 +125,7 @@ func (c *converter) read(f File) {
 		err = refuse(nil, "more than %d rules in all", maxSources)
 	}
 	if err != nil {
-		c.sources = append(c.sources, &source{file: f.Name, at: &node{}, err: err})
+		c.sources = append(c.sources, &source{file: f.Name, at: &node{line: 1}, err: err})
 		return
 	}
 	for _, d := range docs {
