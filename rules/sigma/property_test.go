@@ -17,7 +17,7 @@ import (
 
 // Generated rules on generated events: the converted rule matches exactly where the reference says that the Sigma rule does.
 func TestMeaning(t *testing.T) {
-	const batches, perBatch, events = 4, 60, 100
+	const batches, perBatch, events = 3, 60, 80
 	matched, asked := 0, 0
 	for seed := range uint64(batches) {
 		g := &generator{rand.New(rand.NewPCG(seed, 7))}
