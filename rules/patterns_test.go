@@ -68,6 +68,8 @@ func (a attack) events() []*event.Event {
 		e.Request.UserAgent = a.payload
 	case "referer":
 		e.Request.Referer = a.payload
+	case "header":
+		e.Request.Headers = map[string]string{"accept": "*/*", "cookie": a.payload, "x-request-id": "1"}
 	}
 	return []*event.Event{e}
 }
@@ -106,7 +108,8 @@ func TestEveryPatternIsNeeded(t *testing.T) {
 		for _, e := range a.events() {
 			r := e.Request
 			for _, id := range a.rules {
-				texts[id] = append(texts[id], r.Path, rules.Decode(r.Path), rules.Decode(r.Query), rules.Decode(r.UserAgent), rules.Decode(r.Referer))
+				texts[id] = append(texts[id], r.Path, rules.Decode(r.Path), rules.Decode(r.Query), rules.Decode(r.UserAgent), rules.Decode(r.Referer),
+					rules.Decode(r.Headers["cookie"]))
 			}
 		}
 	}
