@@ -2,11 +2,8 @@ package rules
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/cel-go/cel"
 
@@ -149,63 +146,6 @@ func uri(e *event.Event) string {
 	}
 	return e.Request.Path + "?" + e.Request.Query
 }
-
-// maxHeaderValues bounds request.header_values, in bytes: as much as decode() looks at.
-const maxHeaderValues = 16 << 10
-
-// headerValues joins the values of the kept request headers in the order of their names, parted by U+001F, which no header can carry
-// and which is no white space for patterns. Headers with a field of their own are left out. What is above the bound is cut.
-func headerValues(e *event.Event) string {
-	switch len(e.Request.Headers) {
-	case 0:
-		return ""
-	case 1: // without a copy
-		for name, v := range e.Request.Headers {
-			if !ownField(name) {
-				return cutText(v, maxHeaderValues)
-			}
-		}
-		return ""
-	}
-	var buf [event.MaxHeaders]string
-	names, size := buf[:0], 0
-	for name, v := range e.Request.Headers {
-		if !ownField(name) && v != "" {
-			names = append(names, name)
-			size += len(v) + 1
-		}
-	}
-	slices.Sort(names)
-	var b strings.Builder
-	b.Grow(min(size, maxHeaderValues))
-	for i, name := range names {
-		if i > 0 {
-			b.WriteByte('\x1f')
-		}
-		v := e.Request.Headers[name]
-		if room := maxHeaderValues - b.Len() - 1; len(v) > room {
-			b.WriteString(cutText(v, room))
-			break
-		}
-		b.WriteString(v)
-	}
-	return b.String()
-}
-
-// cutText cuts s to at most limit bytes, at the beginning of a rune.
-func cutText(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	limit = max(limit, 0)
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
-}
-
-// ownField tells whether rules see the header in a field of its own.
-func ownField(name string) bool { return name == "user-agent" || name == "referer" || name == "host" }
 
 // synonyms leads from names that people try first to ours, for suggestions.
 func synonyms() map[string]string {
