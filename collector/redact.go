@@ -34,10 +34,10 @@ type RedactConfig struct {
 func DefaultRedactConfig() RedactConfig {
 	return RedactConfig{KeepHeaders: []string{
 		"accept", "accept-encoding", "accept-language", "authorization", "connection", "content-encoding", "content-length",
-		"content-type", "cookie", "forwarded", "if-none-match", "origin", "range", "sec-fetch-mode", "sec-fetch-site",
-		"traceparent", "transfer-encoding", "upgrade", "via", "x-api-key", "x-forwarded-for", "x-forwarded-host",
-		"x-forwarded-proto", "x-http-method-override", "x-original-url", "x-real-ip", "x-request-id", "x-requested-with",
-		"x-rewrite-url",
+		"content-type", "cookie", "forwarded", "if-none-match", "origin", "range", "request-range", "sec-fetch-mode",
+		"sec-fetch-site", "traceparent", "transfer-encoding", "upgrade", "via", "x-api-key", "x-file-name", "x-filename",
+		"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-http-method", "x-http-method-override",
+		"x-method-override", "x-original-url", "x-real-ip", "x-request-id", "x-requested-with", "x-rewrite-url",
 	}}
 }
 

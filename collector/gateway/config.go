@@ -144,6 +144,7 @@ func DefaultConfig() Config {
 			"content-type", "cookie", "forwarded", "if-none-match", "origin", "range", "sec-fetch-mode", "sec-fetch-site",
 			"traceparent", "transfer-encoding", "upgrade", "via", "x-api-key", "x-forwarded-for", "x-forwarded-host",
 			"x-forwarded-proto", "x-http-method-override", "x-original-url", "x-real-ip", "x-request-id", "x-requested-with",
+			"request-range", "x-file-name", "x-filename", "x-http-method", "x-method-override",
 			"x-rewrite-url",
 		}},
 		Principal: []Credential{
