@@ -38,7 +38,7 @@ func RulePaths(withPacks bool, own []string) []string {
 	return append([]string{packs}, own...)
 }
 
-// LoadRules loads the configured rules as one set.
+// LoadRules loads the configured rules as one set for detection, without their tests.
 func LoadRules(cfg Rules) (*rules.Set, error) {
 	set, err := rules.Load(RuleFiles{}, RulePaths(cfg.Packs, cfg.Paths)...)
 	if err != nil {
@@ -49,5 +49,9 @@ func LoadRules(cfg Rules) (*rules.Set, error) {
 			return nil, config.Errorf(fmt.Sprintf("rules.disable[%d]", i), "there is no rule %.80q; `warder rules list` shows them", id)
 		}
 	}
-	return set.Only(func(r *rules.Rule) bool { return !slices.Contains(cfg.Disable, r.ID) }), nil
+	set = set.Only(func(r *rules.Rule) bool { return !slices.Contains(cfg.Disable, r.ID) })
+	for _, r := range set.Rules() {
+		r.Tests = nil // tens of megabytes of events that detection has no use for
+	}
+	return set, nil
 }
