@@ -98,14 +98,20 @@ func load(path string) (_ *file, err error) {
 	if after, err := f.Stat(); err != nil || !same(before, after) {
 		return nil, errChanging
 	}
+	db, err := read(text)
+	if err != nil {
+		return nil, err
+	}
+	return &file{path: path, stat: before, db: db}, nil
+}
+
+// read takes a database's content, which must not change afterwards.
+func read(text []byte) (*maxminddb.Reader, error) {
 	db, err := maxminddb.OpenBytes(text)
 	if err != nil {
 		return nil, fmt.Errorf("it is no MaxMind database (%w); download it again", err)
 	}
-	if err := probe(db); err != nil {
-		return nil, err
-	}
-	return &file{path: path, stat: before, db: db}, nil
+	return db, probe(db)
 }
 
 // explain leaves the path out, which FileError names.

@@ -221,31 +221,3 @@ func TestHitAllocatesNothing(t *testing.T) {
 		t.Errorf("a hit allocates %v times", n)
 	}
 }
-
-// FuzzOpen gives hostile databases: whatever opens must answer without a panic.
-func FuzzOpen(f *testing.F) {
-	for _, n := range []map[string]geotest.Map{cities(), networks(), hidden()} {
-		b, err := geotest.Encode(n)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b, []byte{203, 0, 113, 9})
-	}
-	f.Fuzz(func(t *testing.T, b, address []byte) {
-		path := filepath.Join(t.TempDir(), "fuzz.mmdb")
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d, err := geo.Open(path)
-		if err != nil {
-			return
-		}
-		a, _ := netip.AddrFromSlice(address)
-		p := d.Place(a)
-		for _, s := range []string{p.Country, p.Continent, p.City, p.Org} {
-			if len(s) > 256 {
-				t.Errorf("a text of %d bytes", len(s))
-			}
-		}
-	})
-}
