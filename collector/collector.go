@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/warder/warder/collector/enrich"
 	"github.com/warder/warder/collector/spool"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
@@ -47,6 +48,8 @@ type Config struct {
 	// Drain is how long a stopping collector goes on shipping what is in the spool; the rest waits there for the next start.
 	Drain     config.Duration `yaml:"drain"`
 	Normalise NormaliseConfig `yaml:",inline"`
+	// Enrich says what is added to events.
+	Enrich enrich.Config `yaml:"enrich"`
 }
 
 // DefaultConfig returns the defaults; Spool.Dir is left empty.
@@ -57,6 +60,7 @@ func DefaultConfig() Config {
 		Heartbeat: config.Duration(time.Second),
 		Drain:     config.Duration(5 * time.Second),
 		Normalise: DefaultNormaliseConfig(),
+		Enrich:    enrich.DefaultConfig(),
 	}
 }
 
@@ -72,7 +76,7 @@ func (c Config) Validate() error {
 	if c.Drain < 0 {
 		errs = append(errs, config.Errorf("drain", "must not be negative"))
 	}
-	return errors.Join(append(errs, config.In("spool", c.Spool.Validate()), c.Normalise.Validate())...)
+	return errors.Join(append(errs, config.In("spool", c.Spool.Validate()), c.Normalise.Validate(), config.In("enrich", c.Enrich.Validate()))...)
 }
 
 // Collector is one collector. Emit is safe for concurrent use.
@@ -81,6 +85,7 @@ type Collector struct {
 	log      *slog.Logger
 	m        *metrics
 	norm     *Normaliser
+	enrich   *enrich.Enricher
 	spool    *spool.Spool
 	producer Producer
 }
@@ -98,22 +103,27 @@ func New(cfg Config, producer Producer, log *slog.Logger, reg prometheus.Registe
 	if err != nil {
 		return nil, err
 	}
+	enricher, err := enrich.New(cfg.Enrich, log, reg)
+	if err != nil {
+		return nil, config.In("collector.enrich", err)
+	}
 	sp, err := spool.Open(cfg.Spool, cfg.Name, log, reg)
 	if err != nil {
 		return nil, err
 	}
-	return &Collector{cfg: cfg, log: log, m: m, norm: norm, spool: sp, producer: producer}, nil
+	return &Collector{cfg: cfg, log: log, m: m, norm: norm, enrich: enricher, spool: sp, producer: producer}, nil
 }
 
 // Tap returns the name under which this collector numbers events.
 func (c *Collector) Tap() string { return c.spool.Tap() }
 
-// Emit normalises, redacts and bounds the event and appends it to the spool; see [spool.Spool.Append] for what it waits for
-// and when it returns an error. An event without a Tap is numbered.
+// Emit normalises, redacts, enriches and bounds the event and appends it to the spool; see [spool.Spool.Append] for what it waits for
+// and when it returns an error. An event without a Tap is numbered. The firewall judges it later, on its way from the spool to the bus.
 func (c *Collector) Emit(ctx context.Context, e *event.Event) error {
 	c.m.events.Inc()
 	if e.Kind == event.Request {
 		c.norm.Apply(e)
+		c.enrich.Apply(e)
 	} else {
 		e.Bound()
 	}
@@ -128,8 +138,16 @@ func (c *Collector) Run(ctx context.Context, taps ...Tap) error {
 	defer stopShipping()
 	shipped := make(chan error, 1)
 	go func() { shipped <- c.ship(shipCtx) }()
+	refreshCtx, stopRefreshing := context.WithCancel(ctx)
+	refreshed := make(chan struct{})
+	go func() {
+		defer close(refreshed)
+		c.enrich.Run(refreshCtx)
+	}()
 
 	err := c.runTaps(ctx, taps)
+	stopRefreshing()
+	<-refreshed
 	c.drain(shipCtx)
 	stopShipping()
 	shipErr := <-shipped

@@ -23,6 +23,7 @@ type shipper struct {
 	partitions int
 	asked      time.Time
 	recs       []bus.Record
+	judged     judgements
 }
 
 // ship takes what waits in the spool to the bus, in order, until ctx ends.
@@ -33,11 +34,13 @@ func (c *Collector) ship(ctx context.Context) error {
 	for {
 		err := c.spool.Next(ctx, &b)
 		if err == nil {
+			s.judge(ctx, b.Records)
 			err = s.produce(ctx, b.Records)
 		}
 		switch {
 		case err == nil:
 			c.spool.Ack(&b)
+			s.judged.forget()
 			backoff = minBackoff
 		case ctx.Err() != nil, errors.Is(err, spool.ErrClosed):
 			return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/warder/warder/collector/enrich"
 	"github.com/warder/warder/collector/gateway"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
@@ -35,6 +36,9 @@ func Check(cfg Config) (*rules.Set, error) {
 	}
 	if _, err := newReceivers(cfg.Sinks, log, prometheus.NewRegistry()); err != nil {
 		return nil, err
+	}
+	if _, err := enrich.New(cfg.Collector.Enrich, log, nil); err != nil {
+		return nil, config.In("collector.enrich", err)
 	}
 	if len(cfg.Gateway.Routes) > 0 {
 		if err := checkGateway(cfg.Gateway, log); err != nil {

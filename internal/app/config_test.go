@@ -100,6 +100,8 @@ func TestErrorsNameThePlace(t *testing.T) {
 		{"rule path", "rules: {paths: [/nonexistent/rules]}\n", "rules.paths[0]"},
 		{"broker", "kafka:\n  brokers: [nowhere]\n", "warder.yaml:2: kafka.brokers[0]"},
 		{"route", "gateway:\n  routes:\n    - {name: a, upstream: 'ftp://x'}\n", "gateway.routes[0].upstream"},
+		{"list", "collector:\n  enrich:\n    intel:\n      - {name: a b, file: x}\n", "warder.yaml:4: collector.enrich.intel[0].name"},
+		{"firewall", "collector:\n  enrich:\n    waf: {paranoia: 5}\n", "warder.yaml:3: collector.enrich.waf.paranoia"},
 		{"access log", "access_logs:\n  - {path: /var/log/x, format: morse}\n", "access_logs[0].format"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
