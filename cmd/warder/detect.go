@@ -26,6 +26,7 @@ type detectFlags struct {
 	summary        bool
 	progress       string
 	workers        int
+	enrich         enrichFlags
 }
 
 // What --output and --progress take.
@@ -56,6 +57,7 @@ Exits with 0 whether or not there are alerts, with 1 when a file could not be
 read to its end, or none of its lines is an access record.`,
 		Example: `  warder detect access.log
   warder detect --summary --format combined /var/log/nginx/access.log*
+  warder detect --geo GeoLite2-City.mmdb --intel ipsum=ipsum.txt access.log
   zcat old.gz | warder detect --rules my-rules -`,
 		Args: someArgs("at least one log file, or - for standard input"),
 		RunE: func(c *cobra.Command, files []string) error { return f.run(c.Context(), s, files) }}
@@ -63,6 +65,7 @@ read to its end, or none of its lines is an access record.`,
 	c.Flags().StringArrayVarP(&f.rules, "rules", "r", nil, "`path` of a rule file or a folder of them, besides the shipped packs; may be given again")
 	c.Flags().BoolVar(&f.noPacks, "no-packs", false, "leave the shipped packs out")
 	c.Flags().BoolVar(&f.summary, "summary", false, "end with lines read, refused, seconds, lines a second and alerts per rule")
+	f.enrich.register(c.Flags())
 	c.Flags().StringVarP(&f.output, "output", "o", auto, "`kind` of output: auto, json or table")
 	c.Flags().StringVar(&f.progress, "progress", auto, "`when` to show on standard error how far it is: auto, always or never")
 	c.Flags().IntVar(&f.workers, "workers", 0, "`number` of goroutines that parse and match (default one for each core)")
@@ -153,11 +156,23 @@ func (f *detectFlags) run(ctx context.Context, s streams, files []string) error 
 	if err != nil {
 		return err
 	}
+	x, err := f.enrich.enricher()
+	if err != nil {
+		return err
+	}
+	complete := func(e *event.Event) {
+		norm.Apply(e)
+		x.Apply(e)
+		x.Judge(e)
+	}
 	out := f.alertWriter(s)
 	bar := f.bar(s)
 	sum, err := offline.Run(ctx, offline.Options{Inputs: files, Stdin: newInterruptible(ctx, s.in), Set: set, Workers: f.workers, Progress: bar.set, Out: out.write,
-		Format: func(_ string, sample [][]byte) (func() (offline.Parse, error), error) { return f.parser(sample, norm) }})
+		Format: func(_ string, sample [][]byte) (func() (offline.Parse, error), error) {
+			return f.parser(sample, complete)
+		}})
 	bar.finish()
+	f.enrich.tell(s.err, x)
 	if ctx.Err() == nil || out.alerts > 0 {
 		err = errors.Join(err, out.close())
 	}
@@ -189,8 +204,8 @@ func normaliser() (*collector.Normaliser, error) {
 	return collector.NewNormaliser(cfg, prometheus.NewRegistry())
 }
 
-// parser chooses the format of one input.
-func (f *detectFlags) parser(sample [][]byte, norm *collector.Normaliser) (func() (offline.Parse, error), error) {
+// parser chooses the format of one input; complete is what follows the parsing of a line.
+func (f *detectFlags) parser(sample [][]byte, complete func(*event.Event)) (func() (offline.Parse, error), error) {
 	format := f.format
 	if format == "" {
 		var err error
@@ -207,7 +222,7 @@ func (f *detectFlags) parser(sample [][]byte, norm *collector.Normaliser) (func(
 			if err := p.Parse(line, e); err != nil {
 				return err
 			}
-			norm.Apply(e)
+			complete(e)
 			return nil
 		}, nil
 	}, nil

@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/warder/warder/internal/geo/geotest"
 )
 
 // The scripts in testdata/script use warder as people do. -update writes the golden texts in them anew.
@@ -29,7 +32,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SLACK_WEBHOOK_URL", "https://hooks.example.com/top-secret")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gz": gzipFile, "timeless": timeless, "fails": fails},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gz": gzipFile, "timeless": timeless, "fails": fails, "mmdb": mmdb},
 	})
 }
 
@@ -50,6 +53,18 @@ func gzipFile(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(z.Close())
 	ts.Check(f.Close())
+}
+
+// mmdb is the script command "mmdb FILE NETWORK=COUNTRY...": it writes a MaxMind database.
+func mmdb(ts *testscript.TestScript, _ bool, args []string) {
+	networks := map[string]geotest.Map{}
+	for _, a := range args[1:] {
+		network, country, _ := strings.Cut(a, "=")
+		networks[network] = geotest.City(country, "EU", "")
+	}
+	b, err := geotest.Encode(networks)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
 var measured = regexp.MustCompile(`("seconds"|"lines_per_second"):[0-9.e+-]+`)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -175,7 +176,9 @@ func (x *Enricher) refresh() {
 	if x.lists != nil {
 		names, err := x.lists.Refresh()
 		x.tell("intel", names, err)
-		x.tellRefused(names)
+		if len(names) > 0 {
+			x.tellRefused(names)
+		}
 	}
 }
 
@@ -191,14 +194,39 @@ func (x *Enricher) tell(kind string, changed []string, err error) {
 	}
 }
 
+// RefusedLines are the lines of a list that are no addresses.
+type RefusedLines struct {
+	Name string
+	intel.Report
+}
+
+// Refused returns the lists that have lines which are no addresses, by name.
+func (x *Enricher) Refused() (out []RefusedLines) {
+	if x.lists == nil {
+		return nil
+	}
+	reports := x.lists.Reports()
+	for _, name := range slices.Sorted(maps.Keys(reports)) {
+		if reports[name].Refused > 0 {
+			out = append(out, RefusedLines{name, reports[name]})
+		}
+	}
+	return out
+}
+
+// Unjudged counts the requests that were too long for the firewall, or on which it failed.
+func (x *Enricher) Unjudged() uint64 {
+	if x.waf == nil {
+		return 0
+	}
+	return x.waf.Unjudged()
+}
+
 // tellRefused logs lists with lines that are no addresses: those of the names, or with nil all.
 func (x *Enricher) tellRefused(names []string) {
-	if x.lists == nil {
-		return
-	}
-	for name, r := range x.lists.Reports() {
-		if r.Refused > 0 && (names == nil || slices.Contains(names, name)) {
-			x.log.Warn("a list has lines that are no addresses; they were left out", "list", name, "entries", r.Entries, "refused", r.Refused, "line", r.First, "why", r.Why)
+	for _, l := range x.Refused() {
+		if names == nil || slices.Contains(names, l.Name) {
+			x.log.Warn("a list has lines that are no addresses; they were left out", "list", l.Name, "entries", l.Entries, "refused", l.Refused, "line", l.First, "why", l.Why)
 		}
 	}
 }

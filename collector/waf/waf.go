@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
@@ -36,6 +37,8 @@ type WAF struct {
 	waf coraza.WAF
 	log *slog.Logger
 	m   *metrics
+
+	unjudged atomic.Uint64
 }
 
 // New compiles the Core Rule Set, which takes about 0.2 s and some 20 MB. It does so whether or not cfg.Enabled is set.
@@ -85,12 +88,16 @@ Include @owasp_crs/RESPONSE-950-DATA-LEAKAGES.conf
 func (w *WAF) Inspect(e *event.Event) bool {
 	if reason := w.skip(e); reason != "" {
 		w.m.skip(reason)
+		if reason == skipSize {
+			w.unjudged.Add(1)
+		}
 		return false
 	}
 	start := time.Now()
 	found, err := w.judge(e)
 	if err != nil {
 		w.m.skip(skipFailed)
+		w.unjudged.Add(1)
 		w.log.Warn("the firewall failed on a request, which goes on without a judgement", "event", e.ID.String(), "error", err)
 		return false
 	}
@@ -103,6 +110,9 @@ func (w *WAF) Inspect(e *event.Event) bool {
 	e.WAF = found
 	return true
 }
+
+// Unjudged counts the requests that were too long, or on which Coraza failed.
+func (w *WAF) Unjudged() uint64 { return w.unjudged.Load() }
 
 // skip tells why the event is not judged, "" when it is.
 func (w *WAF) skip(e *event.Event) string {
