@@ -10,7 +10,7 @@ import (
 const (
 	skipBudget   = "budget"   // the batch's time was over
 	skipSample   = "sample"   // not in the sample
-	skipSize     = "size"     // longer than max_size
+	skipSize     = "size"     // longer than max_size, or too many parameters
 	skipEnforced = "enforced" // a decision of Warder's refused it: detection does not look at it
 	skipKnown    = "known"    // the tap brought a firewall's opinion
 	skipFailed   = "failed"   // Coraza panicked, or the event cannot be read

@@ -26,6 +26,9 @@ import (
 // redacted stands in events where the collector removed a secret. The firewall must not take it for an element of HTML.
 const redacted, harmless = "<redacted>", "redacted"
 
+// maxParameters bounds the parameters of a query that is judged: Coraza runs every rule on each one.
+const maxParameters = 256
+
 // blind lists the rules that fire because a header is missing: a tap keeps some headers only, so a missing one says nothing.
 func blind() []int {
 	return []int{920180, 920280, 920300, 920320, 920340}
@@ -126,7 +129,7 @@ func (w *WAF) skip(e *event.Event) string {
 		return skipKnown
 	case e.Refused():
 		return skipEnforced
-	case config.Bytes(size) > w.cfg.MaxSize:
+	case config.Bytes(size) > w.cfg.MaxSize, strings.Count(r.Query, "&") >= maxParameters:
 		return skipSize
 	case w.cfg.Sample < 1 && share(e.ID) >= w.cfg.Sample:
 		return skipSample

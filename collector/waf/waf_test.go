@@ -76,6 +76,7 @@ func TestInspect(t *testing.T) {
 		"server error":      {e: with("/", func(e *event.Event) { e.Response.Code = 500 }), paranoia: 2, want: event.WAF{Rules: []string{"950100"}}},
 		"another's opinion": {e: with("/a?x=<script>", func(e *event.Event) { e.WAF.Score = 3 }), want: event.WAF{Score: 3}},
 		"refused":           {e: with("/a?x=<script>", func(e *event.Event) { e.Enforced.Action = "block" })},
+		"many parameters":   {e: request("/a?x=<script>" + strings.Repeat("&a=1", 256))},
 		"long":              {e: request("/a?x=<script>" + strings.Repeat("a", 17<<10))},
 	} {
 		t.Run(name, func(t *testing.T) {
