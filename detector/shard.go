@@ -220,6 +220,9 @@ func (s *Shard) apply(t *table, group []string, args []Arg, d detail, o *Origin,
 // judge asks the rule whether the window's values are worth an alert.
 func (s *Shard) judge(t *table, n *entity, group []string, o *Origin, dst []*alert.Alert) []*alert.Alert {
 	end := n.cur.newest()
+	if s.cfg.Trace != nil {
+		s.trace(t, n, group, o)
+	}
 	if n.silent(end, t.suppress) {
 		s.stats.Suppressed++
 		return dst

@@ -227,14 +227,20 @@ func (b *builder) condition() {
 		b.fail("condition", b.raw.Condition, "reads aggregates, and there are none; put what one event must fulfil into the filter")
 		return
 	}
-	vars, names := b.rule.variables()
-	e, err := b.env.bare.Extend(vars...)
+	e, names, err := b.env.conditions(b.rule)
 	if err != nil {
 		b.fail("condition", b.raw.Condition, "%s", err)
 		return
 	}
 	b.rule.condition = b.boolean("condition", b.raw.Condition, e, names)
 	b.shares(b.rule.condition)
+}
+
+// conditions is the environment of the rule's condition: the aggregates' names.
+func (env *environment) conditions(r *Rule) (*cel.Env, []string, error) {
+	vars, names := r.variables()
+	e, err := env.bare.Extend(vars...)
+	return e, names, err
 }
 
 // duration reads an optional duration within bounds.

@@ -152,7 +152,7 @@ func (x *extender) build(d *draft) (*Rule, error) {
 		}
 	}
 	rule := &Rule{File: d.doc.src.file, Line: startLine(d.doc.body), src: d.doc.src, errs: new(atomic.Uint64), excepted: new(atomic.Uint64),
-		Extends: d.raw.Extend.Value, lists: x.env.lists}
+		Extends: d.raw.Extend.Value, lists: x.env.lists, env: x.env}
 	b := &builder{env: x.env, src: d.doc.src, raw: d.raw, rule: rule, inherited: d.inherited}
 	b.extension(d)
 	d.rule, d.err = b.build()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -25,20 +24,26 @@ type Finding struct {
 	Level Level  `json:"level"`
 	File  string `json:"file"`
 	Line  int    `json:"line,omitempty"`
-	Rule  string `json:"rule,omitempty"`
-	Check string `json:"check"` // a stable name: "missing-tests"
-	Msg   string `json:"message"`
+	// Column is from 1, in characters; 0 when only the line is known.
+	Column int    `json:"column,omitempty"`
+	Rule   string `json:"rule,omitempty"`
+	Check  string `json:"check"` // a stable name: "missing-tests"
+	Msg    string `json:"message"`
 }
 
-// String returns "file:line: level: rule "id": message (check)".
+// String returns "file:line:column: level: rule "id": message (check)".
 func (f Finding) String() string {
 	if f.Check == "load" {
 		return "error: " + f.Msg
 	}
-	if f.Rule == "" {
-		return fmt.Sprintf("%s:%d: %s: %s (%s)", f.File, f.Line, f.Level, f.Msg, f.Check)
+	place := fmt.Sprintf("%s:%d", f.File, f.Line)
+	if f.Column > 0 {
+		place += fmt.Sprintf(":%d", f.Column)
 	}
-	return fmt.Sprintf("%s:%d: %s: rule %q: %s (%s)", f.File, f.Line, f.Level, f.Rule, f.Msg, f.Check)
+	if f.Rule == "" {
+		return fmt.Sprintf("%s: %s: %s (%s)", place, f.Level, f.Msg, f.Check)
+	}
+	return fmt.Sprintf("%s: %s: rule %q: %s (%s)", place, f.Level, f.Rule, f.Msg, f.Check)
 }
 
 // Lint is LintOn without a date: exceptions that have ended are not noticed.
@@ -54,7 +59,7 @@ func LintOn(now time.Time, fsys fs.FS, paths ...string) []Finding {
 		f := Finding{Level: LevelError, Check: "load", Msg: err.Error()}
 		var e *Error
 		if errors.As(err, &e) {
-			f.File, f.Line, f.Rule = e.File, e.Line, e.Rule
+			f.File, f.Line, f.Column, f.Rule = e.File, e.Line, e.Column, e.Rule
 		}
 		out = append(out, f)
 	}
@@ -86,7 +91,7 @@ func (l *linter) warn(check, format string, args ...any) {
 }
 
 func (l *linter) add(level Level, line int, check, format string, args ...any) {
-	l.out = append(l.out, Finding{level, l.rule.File, line, l.rule.ID, check, fmt.Sprintf(format, args...)})
+	l.out = append(l.out, Finding{Level: level, File: l.rule.File, Line: line, Rule: l.rule.ID, Check: check, Msg: fmt.Sprintf(format, args...)})
 }
 
 func (l *linter) run() {
@@ -150,6 +155,7 @@ func mentions(text, name string) bool {
 
 func (l *linter) tests() {
 	positive, negative := 0, 0
+	events := l.rule.TestEvents(l.fsys)
 	for i := range l.rule.Tests {
 		t := &l.rule.Tests[i]
 		if t.Positive() {
@@ -157,7 +163,7 @@ func (l *linter) tests() {
 		} else {
 			negative++
 		}
-		if _, err := t.load(l.fsys, path.Dir(l.rule.File)); err != nil {
+		if _, err := events(i); err != nil {
 			l.add(LevelError, t.Line, "fixture", "test %q: %s", t.Name, err)
 		}
 	}

@@ -80,6 +80,7 @@ type Rule struct {
 	unit      *unit
 	set       *Set
 	src       source
+	env       *environment // that it was compiled in
 	errs      *atomic.Uint64
 	excepted  *atomic.Uint64
 	lists     map[string]*list // of the load

@@ -76,3 +76,24 @@ func (b *builder) failMacro(key string, v scalar, at int, f *fault) {
 	e.Msg += fmt.Sprintf(" (used by the rule %.80q, %s, at %s:%d:%d)", b.raw.ID.Value, key, b.src.file, line, column)
 	b.errs = append(b.errs, e)
 }
+
+// Find returns the rule with the id; the error of an id that does not exist names the nearest one.
+func (s *Set) Find(id string) (*Rule, error) {
+	if r := s.Rule(id); r != nil {
+		return r, nil
+	}
+	best, least := "", len(id)/2+1
+	for _, r := range s.rules {
+		d := distance(id, r.ID)
+		if strings.Contains(r.ID, id) || slices.Contains(strings.FieldsFunc(r.ID, func(c rune) bool { return c == '-' || c == '.' || c == '_' }), id) {
+			d = min(d, 1)
+		}
+		if d < least {
+			best, least = r.ID, d
+		}
+	}
+	if best != "" {
+		return nil, fmt.Errorf("there is no rule %.80q: did you mean %s?", id, best)
+	}
+	return nil, fmt.Errorf("there is no rule %.80q; `warder rules list` shows them", id)
+}

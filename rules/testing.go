@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"math"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,9 +20,9 @@ import (
 // Test is one test of a rule: what comes in and which alerts go out.
 type Test struct {
 	Name string
-	// File is the fixture, relative to the rule's file; empty when the events are written in the rule.
-	File   string
-	Events []*event.Event
+	// File is the fixture, relative to the rule's file; empty when the events are written in the rule. [Rule.TestEvents]
+	// reads either.
+	File string
 	// Expect has one entry per alert, in any order; none for a negative test.
 	Expect []Expectation
 	Line   int
@@ -53,8 +52,8 @@ func (b *builder) tests() {
 		if t.File == "" && raw.Events.Inline == nil {
 			b.fail(key, where, "events are missing: name a fixture file or write a list of events")
 		}
-		var err error
-		if t.Events, err = inlineEvents(raw.Events.Inline); err != nil {
+		// Only checked here: the events of large rule sets would hold much memory that detection never looks at.
+		if _, err := inlineEvents(raw.Events.Inline); err != nil {
 			b.fail(key, where, "%s", err)
 		}
 		for _, e := range raw.Expect {
@@ -167,16 +166,17 @@ func (e Expectation) String() string {
 func RunTests(set *Set, fsys fs.FS, run func(r *Rule, events []*event.Event) ([]*alert.Alert, error)) []TestResult {
 	var out []TestResult
 	for _, r := range set.Rules() {
+		events := r.TestEvents(fsys)
 		for i := range r.Tests {
 			t := &r.Tests[i]
 			res := TestResult{Rule: r, Test: t.Name, Line: t.Line}
-			events, err := t.load(fsys, path.Dir(r.File))
+			events, err := events(i)
 			var alerts []*alert.Alert
 			if err == nil {
-				alerts, err = run(r, r.withHeartbeats(events))
+				alerts, err = run(r, events)
 			}
 			if res.Err = err; err == nil {
-				res.Missing, res.Surplus = t.compare(r, alerts)
+				res.Missing, res.Surplus = t.Compare(r, alerts)
 			}
 			out = append(out, res)
 		}
@@ -184,12 +184,8 @@ func RunTests(set *Set, fsys fs.FS, run func(r *Rule, events []*event.Event) ([]
 	return out
 }
 
-// load returns the test's events.
-func (t *Test) load(fsys fs.FS, dir string) ([]*event.Event, error) {
-	if t.File == "" {
-		return t.Events, nil
-	}
-	name := path.Join(dir, t.File)
+// readFixture reads the events of a fixture file.
+func readFixture(fsys fs.FS, name string) ([]*event.Event, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("fixture %s: %w", name, cause(err))
@@ -202,15 +198,12 @@ func (t *Test) load(fsys fs.FS, dir string) ([]*event.Event, error) {
 	return events, nil
 }
 
-// compare takes each alert off the list of expected ones.
-func (t *Test) compare(r *Rule, alerts []*alert.Alert) (missing, surplus []Expectation) {
+// Compare takes each alert off the list of expected ones: what is left over on either side is missing or surplus.
+func (t *Test) Compare(r *Rule, alerts []*alert.Alert) (missing, surplus []Expectation) {
 	missing = slices.Clone(t.Expect)
 	for _, a := range alerts {
-		got := Expectation{Values: a.Values, Texts: a.Texts}
-		for _, g := range r.GroupBy {
-			got.Group = append(got.Group, a.Group[g])
-		}
-		i := slices.IndexFunc(missing, func(e Expectation) bool { return e.covers(got) })
+		got := r.Found(a)
+		i := slices.IndexFunc(missing, func(e Expectation) bool { return e.Covers(got) })
 		if i < 0 {
 			surplus = append(surplus, got)
 			continue
@@ -220,8 +213,17 @@ func (t *Test) compare(r *Rule, alerts []*alert.Alert) (missing, surplus []Expec
 	return missing, surplus
 }
 
-// covers tells whether an alert is the expected one.
-func (e Expectation) covers(got Expectation) bool {
+// Found is what an alert of the rule says, in the form of an expectation.
+func (r *Rule) Found(a *alert.Alert) Expectation {
+	got := Expectation{Values: a.Values, Texts: a.Texts}
+	for _, g := range r.GroupBy {
+		got.Group = append(got.Group, a.Group[g])
+	}
+	return got
+}
+
+// Covers tells whether an alert is the expected one.
+func (e Expectation) Covers(got Expectation) bool {
 	if !slices.Equal(e.Group, got.Group) {
 		return false
 	}

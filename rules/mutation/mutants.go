@@ -1,0 +1,49 @@
+package mutation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/rules"
+)
+
+// Mutants lists the changes to the rule, in the order of its parts and of the places in them.
+func Mutants(r *rules.Rule) []Mutant {
+	var out []Mutant
+	for _, p := range r.Parts() {
+		out = append(out, expression(r, p)...)
+	}
+	add := func(kind Kind, part, change string, v rules.Variation) {
+		out = append(out, Mutant{Rule: r.ID, Kind: kind, Part: part, File: r.File, Line: r.Line, Change: change, rule: r, variation: v})
+	}
+	windows(r, add)
+	for _, g := range r.GroupBy {
+		add(Group, "group_by", "without "+g, rules.Variation{Ungroup: g})
+	}
+	for _, a := range r.Aggregates {
+		if a.Where != "" {
+			add(Where, "aggregates."+a.Name, "counts every event", rules.Variation{Everything: a.Name})
+		}
+	}
+	if r.IncludeEnforced { // what is not written is not changed
+		add(Refused, "include_enforced", "include_enforced: false", rules.Variation{Refused: true})
+	}
+	return out
+}
+
+func windows(r *rules.Rule, add func(kind Kind, part, change string, v rules.Variation)) {
+	size := r.Window.Size
+	if r.Window.Type == rules.None {
+		return
+	}
+	for _, d := range []time.Duration{size * 2, size / 2} {
+		add(Window, "window", fmt.Sprintf("%s → %s", config.Duration(size), config.Duration(d)), rules.Variation{Window: d})
+	}
+	switch r.Window.Type {
+	case rules.Sliding:
+		add(Window, "window", "sliding → tumbling", rules.Variation{Type: rules.Tumbling})
+	case rules.Tumbling:
+		add(Window, "window", "tumbling → sliding", rules.Variation{Type: rules.Sliding})
+	}
+}
