@@ -16,7 +16,8 @@ import (
 func newRules(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "rules", GroupID: "work", Short: "List, test, review and explain rules",
 		Long: "Works on rule files and folders of them; without a path on the shipped packs."}
-	c.AddCommand(newRulesList(s), newRulesTest(s), newRulesLint(s), newRulesExplain(s), newRulesCoverage(s), newRulesMutate(s), newRulesImport(s))
+	c.AddCommand(newRulesList(s), newRulesTest(s), newRulesLint(s), newRulesExplain(s), newRulesCoverage(s), newRulesDocs(s),
+		newRulesMutate(s), newRulesSchema(s), newRulesImport(s))
 	return c
 }
 
