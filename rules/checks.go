@@ -13,6 +13,17 @@ func checks() map[string]string {
 		"missing-group":       "The window is over all traffic together",
 		"unused-aggregate":    "The condition does not read an aggregate",
 		"over-broad":          "The filter lets in nearly everything",
+		"title-style":         "The title does not read well in a list",
+		"unknown-tag":         "A tag names no risk or technique that exists",
+		"deprecated-tag":      "A tag names something that was withdrawn or is written otherwise",
+		"unreachable":         "A condition can never hold",
+		"always-true":         "A condition always holds",
+		"redundant":           "A condition is implied by another one",
+		"duplicate":           "A condition is written twice",
+		"duplicate-rule":      "Two rules detect the same",
+		"expensive":           "An expression is near the limit of what it may cost",
+		"leading-wildcard":    "A pattern begins with a wildcard",
+		"no-literal":          "A pattern has no text that must occur",
 		"never-enforced":      "The rule reads what it never gets to see",
 	}
 }

@@ -205,6 +205,7 @@ keep_parent: true
 		`15: warning: rule "base": an exception of me has no reason (missing-reason)`,
 		`16: warning: rule "base": an exception of me ended with 2026-12-30: remove it, or ask whether it is still needed (expired-exception)`,
 		`16: warning: rule "base": an exception of me silences the whole rule (over-broad)`,
+		`21: warning: rule "heir": detects the same as rule "base" (r.yaml:8) (duplicate-rule)`,
 		`21: warning: rule "heir": has no test that expects an alert (missing-tests)`,
 		`21: warning: rule "heir": has no test that expects none (missing-tests)`,
 		`21: warning: rule "heir": extends base and has no tests: those of base are not inherited, because what was tuned may contradict them (untested-extension)`,

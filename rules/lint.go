@@ -73,6 +73,11 @@ func LintOn(now time.Time, fsys fs.FS, paths ...string) []Finding {
 		out = append(out, l.out...)
 	}
 	out = append(out, lib.unused()...)
+	same(lib.rules, func(r *Rule, check, format string, args ...any) {
+		l := &linter{rule: r, fsys: fsys}
+		l.warn(check, format, args...)
+		out = append(out, l.out...)
+	})
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Check, b.Check))
 	})
@@ -102,7 +107,11 @@ func (l *linter) run() {
 	if len(r.Tags) == 0 {
 		l.warn("missing-tags", "has no tags; name what it covers, for example owasp.api2 or attack.t1110")
 	}
+	l.style()
 	l.filter()
+	l.broad()
+	l.logic()
+	l.cost()
 	l.noise()
 	l.tests()
 }
