@@ -134,12 +134,11 @@ func wordless(pattern string) bool {
 	if err != nil || strings.HasPrefix(leadingFlags.ReplaceAllString(pattern, ""), "^") {
 		return false
 	}
-	re = re.Simplify()
 	parts := []*syntax.Regexp{re}
 	if re.Op == syntax.OpAlternate {
 		parts = re.Sub
 	}
-	return !slices.ContainsFunc(parts, func(p *syntax.Regexp) bool { return len(required(p.String())) > 0 })
+	return !slices.ContainsFunc(parts, func(p *syntax.Regexp) bool { return !shapeOf(p).formula().nothing() })
 }
 
 var leadingFlags = regexp.MustCompile(`^\(\?[a-z]+\)`)

@@ -47,3 +47,6 @@ func windows(r *rules.Rule, add func(kind Kind, part, change string, v rules.Var
 		add(Window, "window", "tumbling → sliding", rules.Variation{Type: rules.Sliding})
 	}
 }
+
+// Set returns a Set with nothing but the changed rule.
+func (m *Mutant) Set() (*rules.Set, error) { return m.rule.Vary(m.variation) }
