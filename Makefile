@@ -7,7 +7,7 @@ BENCHTIME ?= 1s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED := 0
 
-.PHONY: help build deps demo up test race lint fuzz bench integration clean
+.PHONY: help build deps demo up test race lint fuzz bench mutation integration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 bench: deps ## every benchmark, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+mutation: build ## break each shipped rule in small ways; its tests must notice 90 %
+	$(BIN) rules mutate --min 90
 
 integration: deps build ## start real Kafka, mail and syslog servers on loopback and test against them
 	@.ci/integration.sh

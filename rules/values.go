@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/warder/warder/internal/event"
@@ -53,4 +54,16 @@ func Values(e *event.Event) []FieldValue {
 		}
 	}
 	return out
+}
+
+// Span writes a duration without the parts that are zero: "5m", "1h30m", "30s".
+func Span(d time.Duration) string {
+	s := d.String()
+	if short, ok := strings.CutSuffix(s, "m0s"); ok {
+		s = short + "m"
+	}
+	if short, ok := strings.CutSuffix(s, "h0m"); ok {
+		s = short + "h"
+	}
+	return s
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/warder/warder/internal/alert"
-	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/console"
 	"github.com/warder/warder/rules"
 )
@@ -105,13 +104,13 @@ func listLine(r *rules.Rule) map[string]any {
 	}
 	l := map[string]any{"id": r.ID, "version": r.Version, "title": r.Title, "description": r.Description, "severity": r.Severity, "mode": r.Mode,
 		"tags": append([]string{}, r.Tags...), "group_by": append([]string{}, r.GroupBy...), "file": r.File, "line": r.Line,
-		"suppress": config.Duration(r.Suppress).String(), "include_enforced": r.IncludeEnforced,
+		"suppress": rules.Span(r.Suppress), "include_enforced": r.IncludeEnforced,
 		"tests": map[string]int{"positive": positive, "negative": len(r.Tests) - positive}, "respond": respondJSON(r.Respond)}
 	if r.Mode == alert.Canary {
 		l["canary"] = r.Canary
 	}
 	if r.Window.Type != rules.None {
-		l["window"] = map[string]any{"type": r.Window.Type, "size": config.Duration(r.Window.Size).String()}
+		l["window"] = map[string]any{"type": r.Window.Type, "size": rules.Span(r.Window.Size)}
 	}
 	for _, p := range r.Parts() {
 		if !strings.HasPrefix(p.Name, "aggregates.") {
@@ -131,9 +130,9 @@ func listLine(r *rules.Rule) map[string]any {
 func respondJSON(list []alert.Response) []map[string]any {
 	out := []map[string]any{}
 	for _, a := range list {
-		l := map[string]any{"action": a.Action, "scope": a.Scope, "ttl": config.Duration(a.TTL).String()}
+		l := map[string]any{"action": a.Action, "scope": a.Scope, "ttl": rules.Span(a.TTL)}
 		if a.Requests > 0 {
-			l["requests"], l["per"], l["burst"] = a.Requests, config.Duration(a.Per).String(), a.Burst
+			l["requests"], l["per"], l["burst"] = a.Requests, rules.Span(a.Per), a.Burst
 		}
 		out = append(out, l)
 	}

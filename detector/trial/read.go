@@ -29,15 +29,16 @@ func ReadEvents(r io.Reader) ([]*event.Event, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	for {
 		var raw json.RawMessage
+		from := min(int(d.InputOffset()), len(text))
 		err := d.Decode(&raw)
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		line := 1 + bytes.Count(text[:min(int(d.InputOffset()), len(text))], []byte("\n"))
+		from += len(text[from:]) - len(bytes.TrimLeft(text[from:], " \t\r\n"))
+		line := 1 + bytes.Count(text[:from], []byte("\n")) // where the value begins
 		if err != nil {
 			return nil, fmt.Errorf("line %d: want JSON objects: %w", line, err)
 		}
-		line -= bytes.Count(raw, []byte("\n"))
 		for ; lines < line-1; lines++ {
 			out.WriteByte('\n')
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/rules"
 )
 
@@ -38,7 +37,7 @@ func windows(r *rules.Rule, add func(kind Kind, part, change string, v rules.Var
 		return
 	}
 	for _, d := range []time.Duration{size * 2, size / 2} {
-		add(Window, "window", fmt.Sprintf("%s → %s", config.Duration(size), config.Duration(d)), rules.Variation{Window: d})
+		add(Window, "window", fmt.Sprintf("%s → %s", rules.Span(size), rules.Span(d)), rules.Variation{Window: d})
 	}
 	switch r.Window.Type {
 	case rules.Sliding:

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/warder/warder/internal/alert"
-	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/rules"
 	"github.com/warder/warder/rules/coverage"
 )
@@ -82,7 +81,7 @@ func fires(r *rules.Rule) string {
 	if r.Window.Type == rules.None {
 		return "a single request"
 	}
-	return fmt.Sprintf("%s window of %s", r.Window.Type, config.Duration(r.Window.Size))
+	return fmt.Sprintf("%s window of %s", r.Window.Type, rules.Span(r.Window.Size))
 }
 
 func sentence(s string) string {
@@ -117,7 +116,7 @@ func how(b *strings.Builder, r *rules.Rule) {
 		b.WriteString("\nIt alerts when\n\n" + fence(c, "cel"))
 	}
 	if r.Suppress > 0 {
-		fmt.Fprintf(b, "\nAfter an alert the same group is silent for %s.\n", config.Duration(r.Suppress))
+		fmt.Fprintf(b, "\nAfter an alert the same group is silent for %s.\n", rules.Span(r.Suppress))
 	}
 	if r.IncludeEnforced {
 		b.WriteString("\nRequests that Warder itself answered count, too.\n")
@@ -127,9 +126,9 @@ func how(b *strings.Builder, r *rules.Rule) {
 func answers(r *rules.Rule) string {
 	var out []string
 	for _, a := range r.Respond {
-		s := fmt.Sprintf("%s `%s` for %s", a.Action, a.Scope, config.Duration(a.TTL))
+		s := fmt.Sprintf("%s `%s` for %s", a.Action, a.Scope, rules.Span(a.TTL))
 		if a.Requests > 0 {
-			s = fmt.Sprintf("limit `%s` to %d requests per %s (burst %d) for %s", a.Scope, a.Requests, config.Duration(a.Per), a.Burst, config.Duration(a.TTL))
+			s = fmt.Sprintf("limit `%s` to %d requests per %s (burst %d) for %s", a.Scope, a.Requests, rules.Span(a.Per), a.Burst, rules.Span(a.TTL))
 		}
 		out = append(out, s)
 	}
