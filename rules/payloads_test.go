@@ -70,6 +70,9 @@ func payloadFixture(t *testing.T, set *rules.Set, id string) ([]byte, int) {
 			if e.Request.Referer != "" {
 				line["request.referer"] = e.Request.Referer
 			}
+			if len(e.Request.Headers) > 0 {
+				line["request.headers"] = e.Request.Headers
+			}
 			if err := enc.Encode(line); err != nil {
 				t.Fatal(err)
 			}
@@ -78,22 +81,25 @@ func payloadFixture(t *testing.T, set *rules.Set, id string) ([]byte, int) {
 	return b.Bytes(), n
 }
 
-// elsewhere puts the attack on a value into one other place where the rule looks, in turn: the path, the referer, the user agent.
+// elsewhere puts the attack on a value into one other place where the rule looks, in turn: the path, the referer, the user agent, a
+// header.
 func elsewhere(set *rules.Set, id string, a attack) []*event.Event {
 	if a.place != "value" {
 		return nil
 	}
-	for i := range 3 {
+	for i := range 4 {
 		e := a.events()[0]
 		e.Request.Query = ""
 		payload := url.PathEscape(a.payload)
-		switch (a.line + i) % 3 {
+		switch (a.line + i) % 4 {
 		case 0:
 			e.Request.Path = "/item/" + payload
 		case 1:
 			e.Request.Referer = "https://www.example.com/?q=" + payload
 		case 2:
 			e.Request.UserAgent = a.payload
+		case 3:
+			e.Request.Headers = map[string]string{"x-filter": a.payload}
 		}
 		if slices.ContainsFunc(set.Match(e, nil), func(m rules.Match) bool { return m.Rule.ID == id }) {
 			return []*event.Event{e}

@@ -95,6 +95,7 @@ func rule() object {
 		"falsepositives": listOf(object{"type": "string"}, "What harmless traffic the rule may take for an attack."),
 		"extend":         text(80, "The id of a rule that this one starts from; keys written here replace its keys."),
 		"filter":         described(ref("cel"), "Which events count: CEL, true or false; true for every event."),
+		"keep_parent":    object{"type": "boolean", "description": "true: the extended rule runs as well."},
 		"filter_and":     described(ref("cel"), "Narrows the filter of the rule that this one extends."),
 		"except": listOf(closed(object{"when": ref("cel"), "owner": text(120, "Who asked for it."), "reason": text(4096, "Why it is harmless."),
 			"until": object{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}`, "description": "The last day, by the event's time."}}, "when"), "Known-good traffic that does not match."),
