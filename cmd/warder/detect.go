@@ -145,18 +145,21 @@ func (f *detectFlags) run(ctx context.Context, s streams, files []string) error 
 	if err := f.check(files); err != nil {
 		return usageError{err}
 	}
-	set, err := app.LoadRules(app.Rules{Packs: !f.noPacks, Paths: f.rules})
+	x, err := f.enrich.enricher()
+	if err != nil {
+		return err
+	}
+	set, err := app.LoadRules(app.Rules{Packs: !f.noPacks, Paths: f.rules}, x.Geo())
 	if err == nil {
 		err = notEmpty(set, f.rules)
 	}
 	if err != nil {
 		return usageError{err}
 	}
-	norm, err := normaliser()
-	if err != nil {
-		return err
+	if users := set.UsesGeo(); len(users) > 0 && x.Geo() == nil {
+		fmt.Fprintf(s.err, "warder: %s: geo() knows no place without a database; name one with --geo\n", strings.Join(users, ", "))
 	}
-	x, err := f.enrich.enricher()
+	norm, err := normaliser()
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Enricher, 
 	return x, nil
 }
 
+// Geo returns the databases, nil when there are none.
+func (x *Enricher) Geo() *geo.DB { return x.geo }
+
 func sources(lists []IntelConfig) []intel.Source {
 	out := make([]intel.Source, len(lists))
 	for i, l := range lists {

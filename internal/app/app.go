@@ -87,14 +87,15 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 		}
 	}
 	if a.has(RoleDetector) {
-		set, err := LoadRules(cfg.Rules)
+		src := ruleSource{cfg.Rules, cfg.Collector.Enrich.Geo.Databases, log}
+		set, files, err := src.load()
 		if err != nil {
 			return nil, err
 		}
 		if a.detector, err = stage.New(cfg.Detector, a.bus, set, log, a.reg); err != nil {
 			return nil, err
 		}
-		if a.rules, err = newRuleWatch(cfg.Rules, set, a.detector.Use, log, a.reg); err != nil {
+		if a.rules, err = newRuleWatch(src, set, files, a.detector.Use, a.reg); err != nil {
 			return nil, err
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // Check constructs what a valid configuration describes, as far as that needs no server and leaves nothing behind, and returns
 // its rules: so faults in files that it names show before a start. Errors are config.FieldErrors and rules.Errors.
 func Check(cfg Config) (*rules.Set, error) {
-	set, err := LoadRules(cfg.Rules)
+	set, err := LoadRules(cfg.Rules, nil)
 	if err != nil {
 		return nil, err
 	}

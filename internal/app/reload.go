@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,8 @@ import (
 // ruleWatch loads the rules again when one of their files changed. It looks at names, sizes and times instead of asking the
 // kernel to be told: that works on every file system, and with folders that are replaced as a whole, as Kubernetes does.
 type ruleWatch struct {
-	cfg   Rules
+	src   ruleSource
+	files []string // that the rules were read from, lists and databases included
 	use   func(*rules.Set)
 	log   *slog.Logger
 	loads *prometheus.CounterVec // result
@@ -28,14 +30,16 @@ type ruleWatch struct {
 	pending string // one that was seen once and has to hold still
 }
 
-func newRuleWatch(cfg Rules, set *rules.Set, use func(*rules.Set), log *slog.Logger, reg prometheus.Registerer) (*ruleWatch, error) {
-	w := &ruleWatch{cfg: cfg, use: use, log: log, loaded: fingerprint(cfg.Paths),
+// newRuleWatch starts from what src.load returned.
+func newRuleWatch(src ruleSource, set *rules.Set, files []string, use func(*rules.Set), reg prometheus.Registerer) (*ruleWatch, error) {
+	w := &ruleWatch{src: src, files: files, use: use, log: src.log,
 		loads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "warder_rules_loads_total",
 			Help: "Times that changed rule files were loaded, by result: ok, refused (the rules before stay in use)."}, []string{"result"}),
 		rules: prometheus.NewGauge(prometheus.GaugeOpts{Name: "warder_rules", Help: "Rules in use."})}
 	w.loads.WithLabelValues("ok")
 	w.loads.WithLabelValues("refused")
 	w.rules.Set(float64(len(set.Rules())))
+	w.loaded = w.fingerprint()
 	for _, c := range []prometheus.Collector{w.loads, w.rules} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register rule metrics: %w", err)
@@ -46,11 +50,11 @@ func newRuleWatch(cfg Rules, set *rules.Set, use func(*rules.Set), log *slog.Log
 
 // Run watches until ctx ends.
 func (w *ruleWatch) Run(ctx context.Context) error {
-	if w.cfg.Reload <= 0 || len(w.cfg.Paths) == 0 {
+	if w.src.cfg.Reload <= 0 || len(w.files)+len(w.src.cfg.Paths) == 0 {
 		<-ctx.Done()
 		return nil
 	}
-	t := time.NewTicker(w.cfg.Reload.Std())
+	t := time.NewTicker(w.src.cfg.Reload.Std())
 	defer t.Stop()
 	for {
 		select {
@@ -65,13 +69,16 @@ func (w *ruleWatch) Run(ctx context.Context) error {
 // look loads the rules when their files are different from what was loaded last, and the same as the last time it looked: a file
 // that is being written is left alone.
 func (w *ruleWatch) look() {
-	now := fingerprint(w.cfg.Paths)
+	now := w.fingerprint()
 	if now == w.loaded || now != w.pending {
 		w.pending = now
 		return
 	}
-	w.loaded = now
-	set, err := LoadRules(w.cfg)
+	set, files, err := w.src.load()
+	if w.loaded = now; !slices.Equal(files, w.files) {
+		w.files = files
+		w.loaded = w.fingerprint()
+	}
 	if err != nil {
 		w.loads.WithLabelValues("refused").Inc()
 		w.log.Error("changed rules are refused; the rules before stay in use", "error", err)
@@ -83,22 +90,24 @@ func (w *ruleWatch) look() {
 	w.log.Info("changed rules are in use", "rules", len(set.Rules()))
 }
 
-// fingerprint is a hash of the names, sizes and times of all files below the paths. What cannot be read is part of it by its error.
-func fingerprint(paths []string) string {
+// fingerprint is a hash of the names, sizes and times of the files that were read and of all files below the paths. What cannot be
+// read is part of it by its error.
+func (w *ruleWatch) fingerprint() string {
 	h := sha256.New()
-	for _, p := range paths {
+	note := func(name string) {
+		if st, err := os.Stat(name); err == nil {
+			fmt.Fprintf(h, "%q %d %d\n", name, st.Size(), st.ModTime().UnixNano())
+		} else {
+			fmt.Fprintf(h, "%q %v\n", name, err)
+		}
+	}
+	for _, name := range w.files {
+		note(name)
+	}
+	for _, p := range w.src.cfg.Paths {
 		_ = filepath.WalkDir(p, func(name string, d fs.DirEntry, err error) error {
-			if err != nil {
-				fmt.Fprintf(h, "%q %v\n", name, err)
-				return nil
-			}
-			if d.IsDir() {
-				return nil
-			}
-			if st, err := os.Stat(name); err == nil {
-				fmt.Fprintf(h, "%q %d %d\n", name, st.Size(), st.ModTime().UnixNano())
-			} else {
-				fmt.Fprintf(h, "%q %v\n", name, err)
+			if err != nil || !d.IsDir() {
+				note(name)
 			}
 			return nil
 		})

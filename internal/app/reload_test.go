@@ -41,3 +41,21 @@ func TestRulesReload(t *testing.T) {
 		t.Errorf("warder_rules is %v, want 1", n)
 	}
 }
+
+// TestListReload: a list file that a rule file names is watched as well, also where only the rule file is configured.
+func TestListReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	list := file(t, dir, "bad.txt", "/nothing\n")
+	rule := file(t, dir, "rule.yaml", "kind: lists\nlists: {bad: {file: bad.txt}}\n---"+
+		strings.Replace(attackRule, `request.path.startsWith("/attack")`, `inList(request.path, "bad")`, 1))
+	r := newRig(t, func(c *app.Config) {
+		c.Rules = app.Rules{Paths: []string{rule}, Reload: config.Duration(10 * time.Millisecond)}
+	})
+	<-r.app.Up()
+	if err := os.WriteFile(list, []byte("/nothing\n/attack\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.counts(1, "warder_rules_loads_total", `result="ok"`)
+	r.closes("203.0.113.1")
+}
