@@ -183,10 +183,6 @@ func (t *table) span(r *decoder, n *entity) span {
 	switch kind := r.uint(); kind {
 	case formNone:
 		return nil
-	default:
-		if s := t.restoreForm(kind, r); s != nil {
-			return s
-		}
 	case formRing:
 		if t.rings() {
 			s := t.newSpan(n).(*ring)
@@ -197,6 +193,10 @@ func (t *table) span(r *decoder, n *entity) span {
 		if t.rule.Window.Type != rules.None {
 			s := t.slices()
 			s.restore(r)
+			return s
+		}
+	default:
+		if s := t.restoreForm(kind, r); s != nil {
 			return s
 		}
 	}

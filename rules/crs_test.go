@@ -6,12 +6,12 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
-	"os"
 	"path"
 	"slices"
 	"strings"
 	"testing"
 
+	crstests "github.com/corazawaf/coraza-coreruleset/v4/tests"
 	"github.com/goccy/go-yaml"
 
 	"github.com/warder/warder/internal/event"
@@ -19,22 +19,17 @@ import (
 )
 
 // TestCoreRuleSet sends the regression tests of the OWASP Core Rule Set through the shipped rules and logs what share is caught, by
-// family. WARDER_CRS names the folder of the tests: tests/ of the Go module github.com/corazawaf/coraza-coreruleset/v4. With -v each miss and
-// each benign request that is hit is listed.
+// family. With -v each miss and each benign request that is hit is listed.
 //
 // Must fire: the requests of which the tests expect that some rule of the Core Rule Set fires, and that have no body, so that what they carry can
 // only stand in the request line or in a header. Benign: those of which they only expect that a rule does not fire, with and without a
 // body; many carry an attack that another rule is there for. Caught is what a shipped rule without a window matches.
 func TestCoreRuleSet(t *testing.T) {
-	dir := os.Getenv("WARDER_CRS")
-	if dir == "" {
-		t.Skip("WARDER_CRS names no folder with the Core Rule Set's tests")
-	}
 	set := packs(t)
 	single := set.Only(func(r *rules.Rule) bool { return r.Window.Type == rules.None })
 	attacks := map[string]tally{}
 	var total, benign, bare tally
-	for _, c := range crsCases(t, os.DirFS(dir)) {
+	for _, c := range crsCases(t, crstests.FS) {
 		var hits []string
 		for _, m := range single.Match(c.event, nil) {
 			hits = append(hits, m.Rule.ID)
@@ -65,7 +60,7 @@ func TestCoreRuleSet(t *testing.T) {
 	t.Logf("caught of those that must fire:\n%s%-55s %s\nbenign requests that are hit:\n%-55s %s\n%-55s %s", &report,
 		"all", total, "all", benign, "without a body", bare)
 	if total.all == 0 || benign.all == 0 {
-		t.Fatalf("no requests found in %s", dir)
+		t.Fatal("no requests found")
 	}
 	if total.hit*10 < total.all*7 {
 		t.Errorf("caught %s, want at least 70 %%", total)

@@ -1,3 +1,5 @@
+//go:build data
+
 package geo_test
 
 import (
@@ -11,11 +13,12 @@ import (
 	"github.com/warder/warder/internal/geo"
 )
 
-// TestMaxMind reads MaxMind's own test databases from the folder that WARDER_MAXMIND names; they are not in the repository.
+// TestMaxMind reads MaxMind's own test databases from the folder that WARDER_MAXMIND names; they are not in the repository, so the test
+// has a build tag: WARDER_MAXMIND=DIR go test -tags data ./internal/geo
 func TestMaxMind(t *testing.T) {
 	dir := os.Getenv("WARDER_MAXMIND")
 	if dir == "" {
-		t.Skip("WARDER_MAXMIND does not name a folder with MaxMind's test databases")
+		t.Fatal("WARDER_MAXMIND does not name a folder with MaxMind's test databases")
 	}
 	d := open(t, filepath.Join(dir, "GeoLite2-City-Test.mmdb"), filepath.Join(dir, "GeoLite2-Country-Test.mmdb"),
 		filepath.Join(dir, "GeoLite2-ASN-Test.mmdb"), filepath.Join(dir, "GeoIP2-Anonymous-IP-Test.mmdb"))

@@ -142,18 +142,3 @@ func TestRefresh(t *testing.T) {
 	write(t, path, "203.0.113.12\n")
 	check("203.0.113.12", 1, "", 0)
 }
-
-// TestFeed reads a public list from the file that WARDER_INTEL_LIST names; it is not in the repository.
-func TestFeed(t *testing.T) {
-	path := os.Getenv("WARDER_INTEL_LIST")
-	if path == "" {
-		t.Skip("WARDER_INTEL_LIST does not name a list of addresses")
-	}
-	l, err := intel.Open(intel.Source{Name: "feed", Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := l.Reports()["feed"]; r.Entries == 0 || r.Refused > 0 {
-		t.Errorf("%+v", r)
-	}
-}
