@@ -15,7 +15,8 @@ func newHealth(s streams) *cobra.Command {
 	admin := "127.0.0.1:9600"
 	c := &cobra.Command{Use: "health", GroupID: "work", Short: "Ask a running warder whether it is ready",
 		Long: `Asks the admin listener of a running warder whether it is ready, for container
-health checks. Exits with 0 when it is, with 1 when it is not or does not answer.`,
+health checks. Exits with 0 when it is, with 1 when it is not or does not
+answer.`,
 		Example: "  warder health --admin 127.0.0.1:9600", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return health(c.Context(), s, admin) }}
 	c.Flags().StringVar(&admin, "admin", admin, "the admin listener's `host:port`")

@@ -25,11 +25,11 @@ func newRulesExplain(s streams) *cobra.Command {
 	f := &explainFlags{}
 	c := &cobra.Command{Use: "explain RULE EVENTS.json", Short: "Why a rule does or does not alert on events",
 		Long: `Shows which parts of the rule's filter were true for an event and what the
-fields held, which of the index's keys let it in, what it adds to the aggregates,
-and, when there are several events, the window's values after each, where the
-condition held and where it alerted. Events are in the form of test fixtures, one
-JSON object or several; alerts and rows of the store do as well; - is standard
-input. Exits with 0 whether the rule alerts or not.`,
+fields held, which of the index's keys let it in, what it adds to the
+aggregates, and, when there are several events, the window's values after each,
+where the condition held and where it alerted. Events are in the form of test
+fixtures, one JSON object or several; alerts and rows of the store do as well;
+- is standard input. Exits with 0 whether the rule alerts or not.`,
 		Example: "  warder rules explain sql-injection event.json\n  warder rules explain --rules my-rules --event 3 login-stuffing events.jsonl",
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
@@ -44,6 +44,9 @@ input. Exits with 0 whether the rule alerts or not.`,
 			return err
 		}
 		r, err := set.Find(args[0])
+		if err != nil && len(f.paths) == 0 {
+			err = fmt.Errorf("%w (these are the shipped rules; --rules PATH names your own)", err)
+		}
 		if err != nil {
 			return usageError{err}
 		}

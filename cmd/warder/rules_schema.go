@@ -11,8 +11,9 @@ import (
 func newRulesSchema(s streams) *cobra.Command {
 	var file string
 	c := &cobra.Command{Use: "schema", Short: "Print the JSON Schema of rule files, for editors", Args: noArgs,
-		Long: `Prints the JSON Schema of rule files, with which editors complete and check them.
-In VS Code with the YAML extension a first line in the file says where it is:
+		Long: `Prints the JSON Schema of rule files, with which editors complete and check
+them. In VS Code with the YAML extension a first line in the file says where
+it is:
 
   # yaml-language-server: $schema=rule.schema.json`,
 		Example: "  warder rules schema -o rule.schema.json",
