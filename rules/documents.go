@@ -25,6 +25,9 @@ const (
 	kindMacros = "macros"
 )
 
+// maxFaults is how many faults one load names. A file of 10,000 rules written for other software has a fault in each.
+const maxFaults = 200
+
 // library is what one load reads: the rules that are in order, and what they share.
 type library struct {
 	env   *environment
@@ -70,6 +73,9 @@ func (l *library) compile(docs []document) error {
 	x := newExtender(l.env, docs)
 	l.errs = append(l.errs, x.errs...)
 	for _, d := range x.drafts {
+		if len(l.errs) > maxFaults {
+			return nil // enough to mend; load says that there may be more
+		}
 		r, err := x.build(d)
 		l.errs = append(l.errs, flatten(err)...)
 		if r == nil || d.replaced {
@@ -94,8 +100,8 @@ func documents(fsys fs.FS, paths []string) ([]document, error) {
 			errs = append(errs, err)
 			continue
 		}
-		src := source{f.name, text}
-		parsed, err := parseYAML(text)
+		src := newSource(f.name, text)
+		parsed, err := parseYAML(text, 1)
 		if err != nil {
 			errs = append(errs, src.yamlError(err))
 			continue

@@ -33,6 +33,8 @@ type environment struct {
 	macros   map[string]*macro
 	taken    map[string]bool // names that a macro cannot have
 	expanded int             // parts of all expressions with macros
+
+	listed, listBytes int // values of all lists, bytes of the files that they were read from
 }
 
 func newEnvironment(opt Options) (*environment, error) {

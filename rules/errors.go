@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -61,9 +62,10 @@ func excerpt(line string, column int) (string, string) {
 	return shown, pad + "^"
 }
 
-// printable keeps what a terminal shows as one column: a rule file is not trusted to steer the terminal of who checks it.
+// printable keeps what a terminal shows as one column: a rule file is not trusted to steer the terminal of who checks it, nor to
+// turn the direction of its text.
 func printable(r rune) rune {
-	if r == '\t' || r < ' ' || r == 0x7f {
+	if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 		return ' '
 	}
 	return r

@@ -19,6 +19,8 @@ const (
 	MaxLists     = 1000
 	MaxListFile  = 32 << 20  // bytes of a file of values
 	MaxListSize  = 1_000_000 // values of one list
+	MaxListFiles = 64 << 20  // bytes of all files of values
+	MaxListTotal = 2_000_000 // values of all lists: 300 MB while they are read
 	maxListValue = 1024      // bytes of a value
 )
 
@@ -64,7 +66,7 @@ func (env *environment) addLists(fsys fs.FS, d document) []error {
 	}
 	var errs []error
 	for _, v := range raw.Lists {
-		r := &listReader{fsys: fsys, doc: d, name: scalar{Value: keyText(v), node: v.Key}}
+		r := &listReader{fsys: fsys, doc: d, bytes: &env.listBytes, name: scalar{Value: keyText(v), node: v.Key}}
 		l, err := r.list(v)
 		if err == nil {
 			err = env.addList(l, r)
@@ -82,7 +84,10 @@ func (env *environment) addList(l *list, r *listReader) error {
 		return r.fail(r.name, 0, "there is already a list of this name at %s:%d: choose another", old.src.file, old.line)
 	case len(env.lists) >= MaxLists:
 		return r.fail(r.name, 0, "more than %d lists in all", MaxLists)
+	case env.listed+l.set.size() > MaxListTotal:
+		return r.fail(r.name, 0, "all lists together have more than %d values: shorten this one", MaxListTotal)
 	}
+	env.listed += l.set.size()
 	env.lists[l.name] = l
 	return nil
 }
@@ -92,6 +97,8 @@ type listReader struct {
 	fsys fs.FS
 	doc  document
 	name scalar
+
+	bytes *int // of all files so far
 }
 
 func (r *listReader) fail(v scalar, at int, format string, args ...any) error {
@@ -146,21 +153,12 @@ func (r *listReader) file(v scalar, b *setBuilder) error {
 	if v.Value == "" || path.IsAbs(v.Value) || !within(r.doc.root, name) {
 		return r.fail(v, 0, "want the name of a file within the folder of the rules, relative to this file")
 	}
-	st, err := fs.Stat(r.fsys, name)
-	switch {
-	case err != nil:
-		return r.fail(v, 0, "read %s: %s", name, cause(err))
-	case !st.Mode().IsRegular():
-		return r.fail(v, 0, "%s is no file", name)
-	case st.Size() > MaxListFile:
-		return r.fail(v, 0, "%s has %d bytes, limit is %d", name, st.Size(), MaxListFile)
-	}
-	text, err := fs.ReadFile(r.fsys, name)
+	text, err := readRegular(r.fsys, name, MaxListFile)
 	if err != nil {
 		return r.fail(v, 0, "read %s: %s", name, cause(err))
 	}
-	if len(text) > MaxListFile {
-		return r.fail(v, 0, "%s has more than %d bytes", name, MaxListFile)
+	if *r.bytes += len(text); *r.bytes > MaxListFiles {
+		return r.fail(v, 0, "the files of all lists have more than %d bytes: shorten this one", MaxListFiles)
 	}
 	if line, err := b.addLines(text, path.Ext(name) == ".csv"); err != nil {
 		return r.fail(v, 0, "%s:%d: %s", name, line, err)

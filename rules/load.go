@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/warder/warder/internal/nesting"
 )
 
 // Options are what rules may need from outside of their files. The zero value is ready.
@@ -53,6 +55,9 @@ func load(opt Options, fsys fs.FS, paths ...string) (*library, error) {
 		if a, b := l.rules[i-1], l.rules[i]; a.ID == b.ID {
 			l.errs = append(l.errs, &Error{File: b.File, Line: b.Line, Rule: b.ID, Key: "id", Msg: fmt.Sprintf("is already used at %s:%d: choose another", a.File, a.Line)})
 		}
+	}
+	if len(l.errs) > maxFaults {
+		l.errs = append(l.errs[:maxFaults], &Error{File: paths[0], Msg: fmt.Sprintf("more than %d faults: mend these first", maxFaults)})
 	}
 	return l, errors.Join(l.errs...)
 }
@@ -101,22 +106,20 @@ func cause(err error) error {
 }
 
 func readFile(fsys fs.FS, name string) (string, error) {
-	st, err := fs.Stat(fsys, name)
+	b, err := readRegular(fsys, name, MaxFile)
 	if err != nil {
 		return "", &Error{File: name, Msg: fmt.Sprintf("read rules: %s", cause(err))}
 	}
-	if st.Size() > MaxFile {
-		return "", &Error{File: name, Msg: fmt.Sprintf("file has %d bytes, limit is %d", st.Size(), MaxFile)}
+	text := strings.TrimPrefix(string(b), "\ufeff")
+	if err := readable(name, text); err != nil {
+		return "", err
 	}
-	b, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return "", &Error{File: name, Msg: fmt.Sprintf("read rules: %s", cause(err))}
-	}
-	return string(b), nil
+	return text, nil
 }
 
-// parseYAML turns a panic of the parser into an error: rule files may come from anywhere.
-func parseYAML(text string) (f *ast.File, err error) {
+// parseYAML reads YAML of which the first line is that line of its file. It turns a panic of the parser into an error: rule files
+// may come from anywhere.
+func parseYAML(text string, line int) (f *ast.File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("cannot be read as YAML: %v", r)
@@ -125,12 +128,16 @@ func parseYAML(text string) (f *ast.File, err error) {
 	// After an empty document the parser loses all that follow: of several lines "---" in a row only the last is kept.
 	var tokens token.Tokens
 	for _, t := range lexer.Tokenize(text) {
+		t.Position.Line += max(line-1, 0)
 		if n := len(tokens); t.Type == token.CommentType {
 			continue
 		} else if n > 0 && t.Type == token.DocumentHeaderType && tokens[n-1].Type == token.DocumentHeaderType {
 			tokens = tokens[:n-1]
 		}
 		tokens = append(tokens, t)
+	}
+	if t := nesting.TooDeep(tokens, maxYAMLDepth); t != nil {
+		return nil, &yaml.SyntaxError{Message: fmt.Sprintf("is nested more than %d deep: rules need no more than six levels", maxYAMLDepth), Token: t}
 	}
 	return parser.Parse(tokens, 0)
 }

@@ -14,13 +14,13 @@ import (
 // reread parses the rule's document again, for what a compiled rule does not keep: the events that are written in its tests and
 // the places of its expressions. Lines are those of the file.
 func (r *Rule) reread() (*ruleYAML, source, error) {
-	from := r.src.offset(r.Line, 1)
-	text := r.src.text[from:]
+	first := documentStart(r.src, r.Line)
+	text := r.src.text[r.src.offset(first, 1):]
 	if end := documentEnd(text); end >= 0 {
 		text = text[:end]
 	}
-	src := source{r.src.file, strings.Repeat("\n", max(r.Line-1, 0)) + text}
-	f, err := parseYAML(src.text)
+	src := r.src
+	f, err := parseYAML(text, first)
 	if err != nil {
 		return nil, src, src.yamlError(err)
 	}
@@ -37,6 +37,21 @@ func (r *Rule) reread() (*ruleYAML, source, error) {
 	return nil, src, &Error{File: r.File, Line: r.Line, Rule: r.ID, Msg: "cannot be read again"}
 }
 
+// documentStart is the first line of the document that has its first key at a line: in JSON a brace may stand before it.
+func documentStart(src source, line int) int {
+	for ; line > 1; line-- {
+		if marker(src.text[src.offset(line-1, 1):]) {
+			break
+		}
+	}
+	return line
+}
+
+// marker tells whether the text begins with a line that ends a document.
+func marker(text string) bool {
+	return (strings.HasPrefix(text, "---") || strings.HasPrefix(text, "...")) && (len(text) == 3 || isSpace(text[3]))
+}
+
 // documentEnd is where the first YAML document of the text ends, -1 for the text's end. A line of "---" or "..." always ends a
 // document: scalars of more than one line are indented, and YAML forbids these at the margin of a quoted one.
 func documentEnd(text string) int {
@@ -46,8 +61,7 @@ func documentEnd(text string) int {
 			return -1
 		}
 		at += i + 1
-		line := text[at:]
-		if (strings.HasPrefix(line, "---") || strings.HasPrefix(line, "...")) && (len(line) == 3 || isSpace(line[3])) {
+		if marker(text[at:]) {
 			return at
 		}
 	}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -10,33 +11,38 @@ import (
 
 // source is the text of a rule file, to find places in it.
 type source struct {
-	file string
-	text string
+	file   string
+	text   string
+	starts []int // of the lines, so that a file of 10,000 rules is not read through again for each of them
+}
+
+func newSource(file, text string) source {
+	starts := make([]int, 1, strings.Count(text, "\n")+1)
+	for i := range len(text) {
+		if text[i] == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	return source{file, text, starts}
 }
 
 // line returns line n, from 1, without its end.
 func (s source) line(n int) string {
-	rest := s.text
-	for i := 1; i < n; i++ {
-		_, after, ok := strings.Cut(rest, "\n")
-		if !ok {
-			return ""
-		}
-		rest = after
+	if n < 1 || n > len(s.starts) {
+		return ""
 	}
-	l, _, _ := strings.Cut(rest, "\n")
+	l, _, _ := strings.Cut(s.text[s.starts[n-1]:], "\n")
 	return strings.TrimSuffix(l, "\r")
 }
 
 // offset is the byte offset of a line and column, both from 1; the column counts characters.
 func (s source) offset(line, column int) int {
+	if line > len(s.starts) {
+		return len(s.text)
+	}
 	at := 0
-	for i := 1; i < line; i++ {
-		n := strings.IndexByte(s.text[at:], '\n')
-		if n < 0 {
-			return len(s.text)
-		}
-		at += n + 1
+	if line > 1 {
+		at = s.starts[line-1]
 	}
 	for i := 1; i < column && at < len(s.text) && s.text[at] != '\n'; i++ {
 		_, n := utf8.DecodeRuneInString(s.text[at:])
@@ -47,9 +53,13 @@ func (s source) offset(line, column int) int {
 
 // place is the line and column, from 1, of a byte offset.
 func (s source) place(offset int) (line, column int) {
-	before := s.text[:min(max(offset, 0), len(s.text))]
-	line = strings.Count(before, "\n") + 1
-	return line, utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
+	offset = min(max(offset, 0), len(s.text))
+	line = max(sort.SearchInts(s.starts, offset+1), 1)
+	start := 0
+	if len(s.starts) > 0 {
+		start = s.starts[line-1]
+	}
+	return line, utf8.RuneCountInString(s.text[start:offset]) + 1
 }
 
 // scalar is a YAML scalar with its place in the file, so that a fault inside its text can be shown where it was written.
@@ -73,7 +83,11 @@ func (s *scalar) UnmarshalYAML(n ast.Node) error {
 	case ast.ScalarNode:
 		s.Value = n.GetToken().Value
 	default:
-		return &placed{n, "want one value, not a list or a mapping"}
+		msg := "want one value, not a list or a mapping"
+		if isMapping(n) {
+			msg += "; put a text with a colon, such as an IPv6 address, into quotes"
+		}
+		return &placed{n, msg}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -186,12 +187,11 @@ func RunTests(set *Set, fsys fs.FS, run func(r *Rule, events []*event.Event) ([]
 
 // readFixture reads the events of a fixture file.
 func readFixture(fsys fs.FS, name string) ([]*event.Event, error) {
-	f, err := fsys.Open(name)
+	b, err := readRegular(fsys, name, MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("fixture %s: %w", name, cause(err))
 	}
-	defer f.Close()
-	events, err := ReadFixture(f)
+	events, err := ReadFixture(bytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("fixture %s: %w", name, err)
 	}

@@ -20,6 +20,15 @@ type valueSet struct {
 	networks *bart.Lite            // its networks; nil for none
 }
 
+// size is how many values the set has.
+func (s *valueSet) size() int {
+	n := len(s.texts) + len(s.addrs)
+	if s.networks != nil {
+		n += s.networks.Size()
+	}
+	return n
+}
+
 // has tells whether the value is in the set. In a set of networks that is an address in one of them; what is no address is in none.
 func (s *valueSet) has(v string) bool {
 	if s.addrs != nil || s.networks != nil {
@@ -99,11 +108,7 @@ func (b *setBuilder) add(v string) error {
 }
 
 func (b *setBuilder) size() int {
-	n := len(b.ends) + len(b.set.addrs)
-	if b.set.networks != nil {
-		n += b.set.networks.Size()
-	}
-	return n
+	return len(b.ends) + b.set.size()
 }
 
 // network takes an address or a network; one whose host bits are set is taken as the network that it is in.

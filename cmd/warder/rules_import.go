@@ -138,6 +138,9 @@ func readBounded(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !st.Mode().IsRegular() && !st.IsDir() {
+		return nil, errors.New("is no regular file: pipes and devices are not read")
+	}
 	if st.Size() > sigma.MaxFile {
 		return make([]byte, sigma.MaxFile+1), nil // refused by its size
 	}

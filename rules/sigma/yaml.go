@@ -7,8 +7,11 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/warder/warder/internal/nesting"
 )
 
 // Bounds of what is read. Rules come from anywhere.
@@ -108,7 +111,11 @@ func parseYAML(text []byte) (docs []*node, err error) {
 			docs, err = nil, refuse(nil, "cannot be read as YAML: %v", r)
 		}
 	}()
-	f, err := parser.ParseBytes(text, 0)
+	tokens := lexer.Tokenize(string(text))
+	if t := nesting.TooDeep(tokens, maxDepth); t != nil {
+		return nil, &refusal{t.Position.Line, fmt.Sprintf("is nested more than %d deep", maxDepth)}
+	}
+	f, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, yamlFault(err)
 	}
