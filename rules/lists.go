@@ -20,7 +20,7 @@ const (
 	MaxListFile  = 32 << 20  // bytes of a file of values
 	MaxListSize  = 1_000_000 // values of one list
 	MaxListFiles = 64 << 20  // bytes of all files of values
-	MaxListTotal = 2_000_000 // values of all lists: 300 MB while they are read
+	MaxListTotal = 2_000_000 // values of all lists: up to 450 MB while they are read
 	maxListValue = 1024      // bytes of a value
 )
 
@@ -152,6 +152,9 @@ func (r *listReader) file(v scalar, b *setBuilder) error {
 	name := path.Join(path.Dir(r.doc.src.file), v.Value)
 	if v.Value == "" || path.IsAbs(v.Value) || !within(r.doc.root, name) {
 		return r.fail(v, 0, "want the name of a file within the folder of the rules, relative to this file")
+	}
+	if *r.bytes > MaxListFiles {
+		return r.fail(v, 0, "the files of the lists before have more than %d bytes already", MaxListFiles)
 	}
 	text, err := readRegular(r.fsys, name, MaxListFile)
 	if err != nil {

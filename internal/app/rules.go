@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/geo"
@@ -25,7 +26,8 @@ type RuleFiles struct{}
 func (RuleFiles) Open(name string) (fs.File, error) {
 	rest, shipped := strings.CutPrefix(name, packs)
 	if !shipped {
-		return os.Open(name)
+		// Opening a pipe must not wait for somebody to write: what is no regular file is refused by whoever looks at it.
+		return os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	}
 	if rest = strings.TrimPrefix(rest, "/"); rest == "" {
 		rest = "."

@@ -111,7 +111,7 @@ func parseYAML(text []byte) (docs []*node, err error) {
 			docs, err = nil, refuse(nil, "cannot be read as YAML: %v", r)
 		}
 	}()
-	tokens := lexer.Tokenize(string(text))
+	tokens := lexer.Tokenize(strings.TrimPrefix(string(text), "\ufeff"))
 	if t := nesting.TooDeep(tokens, maxDepth); t != nil {
 		return nil, &refusal{t.Position.Line, fmt.Sprintf("is nested more than %d deep", maxDepth)}
 	}
