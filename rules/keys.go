@@ -117,7 +117,7 @@ func textShare(t textKey, literals []string) float64 {
 	if t.entry != "" {
 		places = 10
 	}
-	return min(1, frequency(literals)*places)
+	return min(1, habitsOf(t).frequency(literals)*places)
 }
 
 // equalShare estimates how many events have this text.

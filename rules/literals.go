@@ -251,12 +251,12 @@ func alternatives(shapes []shape) formula {
 
 // required returns sets of literals: a text that the pattern matches has at least one of each set. They say less than the
 // formula, and are tested faster. The rarer the literals of a set are, the earlier it stands.
-func required(pattern string) [][]string {
-	sets := requirement(pattern).sets()
+func required(pattern string, h habits) [][]string {
+	sets := requirement(pattern).sets(h)
 	for i := range sets {
 		sets[i] = shortest(sets[i])
 	}
-	slices.SortStableFunc(sets, func(a, b []string) int { return cmp.Compare(frequency(a), frequency(b)) })
+	slices.SortStableFunc(sets, func(a, b []string) int { return cmp.Compare(h.frequency(a), h.frequency(b)) })
 	sets = slices.CompactFunc(sets, slices.Equal)
 	return sets[:min(len(sets), maxRequired)]
 }
@@ -270,7 +270,7 @@ func shortest(set []string) []string {
 	})
 }
 
-func (f formula) sets() [][]string {
+func (f formula) sets(h habits) [][]string {
 	if len(f.literals) > maxAlternatives {
 		return nil
 	}
@@ -280,17 +280,17 @@ func (f formula) sets() [][]string {
 	if f.all {
 		var sets [][]string
 		for _, p := range f.parts {
-			sets = append(sets, p.sets()...)
+			sets = append(sets, p.sets(h)...)
 		}
 		return sets
 	}
 	var union []string
 	for _, p := range f.parts {
-		sets := p.sets()
+		sets := p.sets(h)
 		if len(sets) == 0 {
 			return nil
 		}
-		union = append(union, slices.MinFunc(sets, func(a, b []string) int { return cmp.Compare(frequency(a), frequency(b)) })...)
+		union = append(union, slices.MinFunc(sets, func(a, b []string) int { return cmp.Compare(h.frequency(a), h.frequency(b)) })...)
 	}
 	if len(union) == 0 || len(union) > maxAlternatives {
 		return nil

@@ -264,7 +264,7 @@ func (c *compiler) regexPattern(t textRef, expr string, re *regexp.Regexp) *patt
 // needs is the pattern's demand for the literals that a match of the expression contains.
 func (c *compiler) needs(slot int, expr string) *pattern {
 	p := &pattern{}
-	for _, literals := range required(expr) {
+	for _, literals := range required(expr, habitsOf(c.index.texts[slot].key)) {
 		p.require(c.index, slot, literals)
 	}
 	if f := requirement(expr); len(p.sets) > 0 && f.nested() {

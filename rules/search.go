@@ -107,12 +107,13 @@ func (s *search) place(key uint32) uint32 { return key * 0x9e3779b1 >> s.shift }
 
 // finds is what a search found, and its scratch memory. Numbers are found once each.
 type finds struct {
-	ids    []uint32
-	seen   []uint32 // by number: the round in which it was found
-	round  uint32
-	folded []byte // the text in folded form; valid while chars are
-	chars  [2]uint64
-	filled bool
+	ids     []uint32
+	seen    []uint32 // by number: the round in which it was found
+	round   uint32
+	folded  []byte // the text in folded form; valid while chars are
+	chars   [2]uint64
+	filled  bool
+	foreign bool // the text has other characters than ASCII
 }
 
 // begin makes room for the numbers below n.
@@ -140,7 +141,7 @@ func (f *finds) fold(text string) []byte {
 // find finds the literals that occur in the text.
 func (s *search) find(text string, f *finds) {
 	f.begin(s.size)
-	if s.scan(text, f, true) {
+	if f.foreign = !s.scan(text, f, true); !f.foreign {
 		return
 	}
 	f.begin(s.size)

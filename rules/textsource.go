@@ -113,7 +113,7 @@ func (t *textSource) build(x *index) {
 // asks tells whether a pattern needs to know about other literals than the telling ones.
 func (t *textSource) asks() bool {
 	for _, p := range t.patterns {
-		if len(p.sets) > 1 || p.formula != nil {
+		if p.asks() {
 			return true
 		}
 	}
@@ -162,33 +162,50 @@ func (t *textSource) find(text string, s *scratch, dst []uint32) []uint32 {
 	}
 	folded := s.finds.fold(text)
 	plain := isPlain(&s.finds.chars)
-	scanned := false
+	sift := 0
+	left := s.matched[:0]
 	for _, i := range s.matched {
 		p := t.patterns[i]
 		if plain && p.special || !p.quickly(folded, &s.finds.chars) {
 			continue
 		}
-		if len(p.sets) > 1 || p.formula != nil {
-			if !scanned {
-				t.all.find(text, &s.finds)
-				for _, id := range s.finds.ids {
-					s.hits[id>>6] |= 1 << (id & 63)
-				}
-				scanned = true
-			}
-			if !p.can(s.hits) {
-				continue
-			}
+		if left = append(left, i); p.asks() {
+			sift++
 		}
-		dst = append(dst, uint32(p.no))
 	}
-	if scanned {
-		for _, id := range s.finds.ids {
-			s.hits[id>>6] = 0
-		}
+	if sift > maxUnsifted || sift > 0 && s.finds.foreign {
+		left = t.sift(text, s, left)
+	}
+	for _, i := range left {
+		dst = append(dst, uint32(t.patterns[i].no))
 	}
 	return dst
 }
+
+// maxUnsifted is how many patterns are rather run as automata, should somebody ask, than sifted by a search for all literals, which
+// takes some ten times as long as an automaton. Texts with other characters than ASCII are not for automata.
+const maxUnsifted = 4
+
+// sift leaves out the patterns that some of their other literals are missing for.
+func (t *textSource) sift(text string, s *scratch, patterns []int) []int {
+	t.all.find(text, &s.finds)
+	for _, id := range s.finds.ids {
+		s.hits[id>>6] |= 1 << (id & 63)
+	}
+	left := patterns[:0]
+	for _, i := range patterns {
+		if p := t.patterns[i]; !p.asks() || p.can(s.hits) {
+			left = append(left, i)
+		}
+	}
+	for _, id := range s.finds.ids {
+		s.hits[id>>6] = 0
+	}
+	return left
+}
+
+// asks tells whether the pattern needs to know about other literals than the telling ones.
+func (p *pattern) asks() bool { return len(p.sets) > 1 || p.formula != nil }
 
 // quickly tells whether the small sets of literals allow the pattern to hold.
 func (p *pattern) quickly(folded []byte, chars *[2]uint64) bool {
