@@ -106,6 +106,9 @@ func (x *index) native(c *compiler, e *expression) {
 	if t, ok := c.textOf(e.ast.Expr()); ok && !t.fold && !t.partial {
 		e.native.text = func(in *input) string { return in.kept(t.slot) }
 	}
+	if text, ok := c.replaceOf(e.ast.Expr()); ok {
+		e.native.text = text
+	}
 	if n, ok := c.numOf(e.ast.Expr()); ok && n.total() {
 		e.native.num = n.get
 	}

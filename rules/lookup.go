@@ -29,6 +29,7 @@ type lookup struct {
 type textKeys struct {
 	slot     int
 	equal    map[string]*posts
+	empty    *posts            // equal[""]; most texts of most events are empty
 	equalLow map[string]*posts // for texts in lower case
 	longest  int               // word in equalLow
 	affixes  []*radix          // of beginnings and endings, in either case
@@ -155,6 +156,7 @@ func (t *textKeys) add(k key, unit int, second bool) {
 			t.longest = max(t.longest, len(k.text))
 		} else {
 			at(t.equal, k.text).add(unit, second)
+			t.empty = t.equal[""]
 		}
 	case keyFilled:
 		if t.filled == nil {
@@ -231,11 +233,16 @@ func (e *entryKeys) look(in *input) {
 
 func (t *textKeys) look(in *input) {
 	text := in.slot(t.slot)
-	if p := t.equal[text]; p != nil {
-		in.post(p)
-	}
 	if text == "" {
+		if t.empty != nil {
+			in.post(t.empty)
+		}
 		return // no beginning, ending, literal or word in lower case is empty
+	}
+	if len(t.equal) > 0 {
+		if p := t.equal[text]; p != nil {
+			in.post(p)
+		}
 	}
 	if t.filled != nil {
 		in.post(t.filled)

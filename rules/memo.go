@@ -13,7 +13,7 @@ const (
 	memoEntrySize = 128  // texts of an entry of a table, of which there may be many; a power of two
 	memoShort     = 40   // bytes of a text
 	memoShorter   = 12   // where there are many patterns to look for
-	memoMany      = 256  // patterns
+	memoMany      = 32   // patterns
 	memoLong      = 256
 )
 

@@ -54,7 +54,7 @@ func (b *block[T]) reset() {
 }
 
 // addrSize is how many addresses' texts an input remembers; a power of two.
-const addrSize = 1024
+const addrSize = 4096
 
 // addrTexts remembers the texts of addresses: writing one allocates, and clients send many requests.
 type addrTexts struct{ table []addrEntry } // nil until the first one
