@@ -24,6 +24,7 @@ type test struct {
 	cost  int // costPlain to costRegex: cheap ones are asked first
 	// must is what an event must have for a yes, and mustNot for a no; nil when that is not known. See keys.go.
 	must, mustNot []demand
+	any           *oneOf // what fn and no are made of, when they are a disjunction
 }
 
 // sure is an exact test that is never an error.
@@ -148,11 +149,10 @@ func some(a, b test) test {
 	if b.cost < a.cost {
 		a, b = b, a
 	}
-	x, y := a.fn, b.fn
-	out := test{fn: func(in *input) bool { return x(in) || y(in) }, exact: a.exact && b.exact, cost: b.cost, must: anyOf(a.must, b.must)}
+	d := a.disjuncts().or(b.disjuncts())
+	out := test{fn: d.holds, exact: a.exact && b.exact, cost: b.cost, must: anyOf(a.must, b.must), any: d}
 	if out.exact {
-		x, y := a.no, b.no
-		out.no, out.mustNot = func(in *input) bool { return x(in) && y(in) }, allOf(a.mustNot, b.mustNot)
+		out.no, out.mustNot = d.fails, allOf(a.mustNot, b.mustNot)
 	}
 	return out
 }
@@ -169,12 +169,13 @@ func not(a test) test {
 func choice(c, a, b test) test {
 	if !c.exact { // one of the branches must hold
 		out := some(a, b)
-		out.no, out.exact, out.mustNot = nil, false, nil
+		out.no, out.exact, out.mustNot, out.any = nil, false, nil, nil
 		return out
 	}
 	out := some(all(c, a), all(not(c), b))
 	if out.exact {
 		yes, no, x, y := c.fn, c.no, a.no, b.no
+		out.any = nil
 		out.no = func(in *input) bool { return yes(in) && x(in) || no(in) && y(in) }
 		out.mustNot = anyOf(a.mustNot, b.mustNot)
 	}

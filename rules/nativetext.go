@@ -240,6 +240,9 @@ func (t textRef) holds(p *pattern, out test) test {
 	fn := out.fn
 	exact := t.test(out.cost, fn)
 	exact.must = allOf(exact.must, out.must)
+	if !t.partial && p.free < 0 {
+		exact.any = p.oneOf()
+	}
 	return exact
 }
 

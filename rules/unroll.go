@@ -50,6 +50,7 @@ func (t textRef) given(out test) test {
 	if yes == nil {
 		return test{}
 	}
+	out.any = nil
 	out.fn = func(in *input) bool { return t.there(in) && yes(in) }
 	if no != nil {
 		out.no = func(in *input) bool { return t.there(in) && no(in) }
