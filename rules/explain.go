@@ -26,6 +26,9 @@ func (env *environment) explain(text string, parsed *celast.AST, issues *cel.Iss
 		} else if msg, ok := mismatch(e.Message); ok {
 			f.msg = msg
 		}
+		if hint := foreignWords(f.msg, text[min(f.at, len(text)):]); hint != "" {
+			f.msg += ": " + hint
+		}
 		out = append(out, f)
 		if len(out) == 5 {
 			break

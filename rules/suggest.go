@@ -48,6 +48,9 @@ func (env *environment) unknownFunction(name string) string {
 	if name == seenFunction {
 		return seenMessage
 	}
+	if hint := foreignFunction(name); hint != "" && env.macros[name] == nil {
+		return fmt.Sprintf("unknown function or macro %.60q: %s", name, hint)
+	}
 	var known []string
 	for f := range env.bare.Functions() {
 		if !strings.ContainsAny(f, "@_") { // operators and what CEL keeps for itself
