@@ -30,6 +30,7 @@ T1071.001 command-and-control Web Protocols
 T1078 defense-evasion,persistence,privilege-escalation,initial-access Valid Accounts
 T1078.001 defense-evasion,persistence,privilege-escalation,initial-access Default Accounts
 T1078.004 defense-evasion,persistence,privilege-escalation,initial-access Cloud Accounts
+T1082 discovery System Information Discovery
 T1083 discovery File and Directory Discovery
 T1087 discovery Account Discovery
 T1087.004 discovery Cloud Account
@@ -48,6 +49,7 @@ T1111 credential-access Multi-Factor Authentication Interception
 T1119 collection Automated Collection
 T1133 persistence,initial-access External Remote Services
 T1136 persistence Create Account
+T1136.003 persistence Cloud Account
 T1140 defense-evasion Deobfuscate/Decode Files or Information
 T1185 collection Browser Session Hijacking
 T1189 initial-access Drive-by Compromise
@@ -77,6 +79,7 @@ T1528 credential-access Steal Application Access Token
 T1530 collection Data from Cloud Storage
 T1531 impact Account Access Removal
 T1539 credential-access Steal Web Session Cookie
+T1548 privilege-escalation,defense-evasion Abuse Elevation Control Mechanism
 T1550 defense-evasion,lateral-movement Use Alternate Authentication Material
 T1550.001 defense-evasion,lateral-movement Application Access Token
 T1550.004 defense-evasion,lateral-movement Web Session Cookie

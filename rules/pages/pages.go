@@ -160,6 +160,9 @@ func tag(t string) string {
 		x := coverage.Describe(id)
 		return strings.TrimSpace(fmt.Sprintf("[%s](%s) MITRE ATT&CK %s %s", t, x.URL, id, x.Name))
 	}
+	if name, url := coverage.Named(t); name != "" {
+		return fmt.Sprintf("[%s](%s) %s", t, url, name)
+	}
 	kind, n, _ := strings.Cut(strings.ToLower(t), ".")
 	switch {
 	case kind == "capec" && digits(n):
