@@ -113,9 +113,19 @@ func (d *draft) inherit() {
 		d.inherited[name] = true
 	}
 	if and := d.raw.FilterAnd; and.set() && !d.written["filter"] {
-		// A line end before the parenthesis: a comment can be the last thing in a filter.
-		d.raw.Filter = scalar{Value: "(" + d.raw.Filter.Value + "\n) && (" + and.Value + "\n)", node: and.node}
+		d.raw.Filter = scalar{Value: narrowedBy(d.raw.Filter.Value, and.Value), node: and.node}
 	}
+}
+
+// narrowedBy joins a filter and what narrows it. A line end stands before each parenthesis: a comment can be the last thing in either.
+func narrowedBy(filter, and string) string { return "(" + filter + "\n) && (" + and + "\n)" }
+
+// heritage is where the rule and those that it extends are written.
+func (d *draft) heritage() *heritage {
+	if d == nil {
+		return nil
+	}
+	return &heritage{src: d.doc.src, line: startLine(d.doc.body), parent: d.parent.heritage()}
 }
 
 func (d *draft) keepsParent() bool {
@@ -151,8 +161,8 @@ func (x *extender) build(d *draft) (*Rule, error) {
 			return nil, d.err
 		}
 	}
-	rule := &Rule{File: d.doc.src.file, Line: startLine(d.doc.body), src: d.doc.src, errs: new(atomic.Uint64), excepted: new(atomic.Uint64),
-		Extends: d.raw.Extend.Value, lists: x.env.lists, env: x.env}
+	rule := &Rule{File: d.doc.src.file, Line: startLine(d.doc.body), errs: new(atomic.Uint64), excepted: new(atomic.Uint64),
+		Extends: d.raw.Extend.Value, lists: x.env.lists, env: x.env, written: d.heritage()}
 	b := &builder{env: x.env, src: d.doc.src, raw: d.raw, rule: rule, inherited: d.inherited}
 	b.extension(d)
 	d.rule, d.err = b.build()

@@ -192,7 +192,9 @@ func (env *environment) listNames(text string, a *celast.AST) error {
 		case env.lists[name] == nil:
 			msg = env.unknownList(name)
 		default:
-			env.lists[name].used = true
+			if l := env.lists[name]; !l.used { // expressions that are compiled later, see Rule.Vary, only read
+				l.used = true
+			}
 			return
 		}
 		out = append(out, faultOf(text, a, arg, msg))

@@ -79,7 +79,7 @@ type Rule struct {
 	arguments int // the number of its aggregates among the values that rules share; 0: none
 	unit      *unit
 	set       *Set
-	src       source
+	written   *heritage
 	env       *environment // that it was compiled in
 	errs      *atomic.Uint64
 	excepted  *atomic.Uint64

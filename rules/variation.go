@@ -12,6 +12,12 @@ import (
 type Variation struct {
 	// Part names the expression that Text takes the place of, as in [Rule.Parts].
 	Part, Text string
+	// Key names a setting of the rule's form, as in its YAML, and Value what it becomes: absence.span, sequence.STEP.count,
+	// window.gap, … see [Rule.Settings].
+	Key, Value string
+	Step       string        // the step of a sequence that is left out
+	Peer       string        // the field of rare.peers that is left out
+	Unexcepted int           // the exception that is left out, from 1
 	Window     time.Duration // another size
 	Type       WindowType    // another kind of window
 	Ungroup    string        // the group_by field that is left out
@@ -23,10 +29,11 @@ type Variation struct {
 // than to compile the changed expression. The error says why the changed rule would not be loaded. Safe for concurrent use.
 func (r *Rule) Vary(v Variation) (*Set, error) {
 	c := r.clone()
-	if v.Part != "" {
-		if err := c.replace(v.Part, v.Text); err != nil {
-			return nil, err
-		}
+	env := *r.env // counts what it compiles
+	env.expanded = 0
+	c.env = &env
+	if err := c.varyForm(v); err != nil {
+		return nil, err
 	}
 	if v.Window != 0 {
 		c.Window.Size = v.Window
@@ -47,12 +54,21 @@ func (r *Rule) Vary(v Variation) (*Set, error) {
 	if c.Window.Type != None && (c.Window.Size < time.Second || c.Window.Size > MaxWindow) {
 		return nil, fmt.Errorf("window of %s: want 1s to %s", c.Window.Size, MaxWindow)
 	}
+	if c.Window.Gap > c.Window.Size {
+		return nil, fmt.Errorf("window.gap of %s is longer than the window", c.Window.Gap)
+	}
 	c.Version = c.meaning()
 	return newSet([]*Rule{c}), nil
 }
 
 // replace compiles the text in the place of the expression.
 func (r *Rule) replace(part, text string) error {
+	switch {
+	case part == "filter" && r.Form != FormSequence && strings.Contains(text+r.filterText(), seenFunction):
+		return r.refilter(text)
+	case strings.HasPrefix(part, "sequence."):
+		return r.resequence(part, text, "")
+	}
 	x, err := r.expression(part)
 	if err != nil {
 		return err
@@ -87,9 +103,16 @@ func (r *Rule) expression(part string) (**expression, error) {
 			return &a.where, nil
 		}
 	}
+	var n int
 	switch {
-	case part == "filter":
+	case part == "filter" && r.Form != FormSequence:
 		return &r.filter, nil
+	case part == "first_seen.value" && r.FirstSeen != nil:
+		return &r.FirstSeen.value, nil
+	case part == "rare.value" && r.Rare != nil:
+		return &r.Rare.value, nil
+	case exceptPart(part, &n) && n < len(r.Except):
+		return &r.Except[n].when, nil
 	case part == "condition" && r.condition != nil:
 		return &r.condition, nil
 	}

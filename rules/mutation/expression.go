@@ -2,6 +2,7 @@ package mutation
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/cel-go/common"
@@ -36,23 +37,29 @@ type editor struct {
 	whole string          // the expression, written by CEL
 	seen  map[string]bool // texts of mutants
 	regex map[int64]bool  // literals that are regular expressions
+	spans map[int64]bool  // literals that are durations
 	out   []Mutant
 }
 
 // expression lists the changes to one of the rule's expressions.
 func expression(r *rules.Rule, p rules.Part) []Mutant {
-	ed := &editor{rule: r, part: p, ast: parse(p.Text), fac: celast.NewExprFactory(), regex: map[int64]bool{}}
+	ed := &editor{rule: r, part: p, ast: parse(p.Text), fac: celast.NewExprFactory(), regex: map[int64]bool{}, spans: map[int64]bool{}}
 	if ed.ast == nil {
 		return nil
 	}
 	ed.whole = ed.write(ed.ast.Expr())
 	ed.seen = map[string]bool{ed.whole: true}
 	celast.PreOrderVisit(ed.ast.Expr(), celast.NewExprVisitor(ed.patterns))
-	if !strings.HasSuffix(p.Name, ".of") {
+	if !value(p.Name) {
 		ed.logic(ed.ast.Expr(), "")
 	}
 	celast.PreOrderVisit(ed.ast.Expr(), celast.NewExprVisitor(ed.visit))
 	return ed.out
+}
+
+// value tells whether the part is a value, which need not be true or false.
+func value(part string) bool {
+	return strings.HasSuffix(part, ".of") || strings.HasSuffix(part, ".value") || strings.HasPrefix(part, "sequence.") && strings.Contains(part, ".keep.")
 }
 
 // write is the expression as text; "" when CEL cannot write it.
@@ -202,12 +209,16 @@ func (ed *editor) join(op string, parts []celast.Expr) celast.Expr {
 	return e
 }
 
-// patterns notes which literals are regular expressions.
+// patterns notes which literals are regular expressions, and which durations.
 func (ed *editor) patterns(e celast.Expr) {
 	if e.Kind() != celast.CallKind {
 		return
 	}
 	switch call := e.AsCall(); call.FunctionName() {
+	case "duration":
+		for _, a := range call.Args() {
+			ed.spans[a.ID()] = true
+		}
 	case "matches", "extract", "extractAll", "replace", "regex.extract", "regex.extractAll", "regex.replace":
 		for _, a := range call.Args() {
 			if s, ok := stringOf(a); ok && (call.FunctionName() == "matches" || strings.ContainsAny(s, `\[(`)) {
@@ -280,7 +291,9 @@ func (ed *editor) literal(e celast.Expr) {
 				others = append(others, types.String(p))
 			}
 		}
-		if len(others) == 0 {
+		if ed.spans[e.ID()] {
+			kind, others = Window, spans(string(v))
+		} else if len(others) == 0 {
 			others = []ref.Val{v + "§"}
 		}
 	}
@@ -290,4 +303,13 @@ func (ed *editor) literal(e celast.Expr) {
 			ed.nameAlternative(&ed.out[n-1], e, o)
 		}
 	}
+}
+
+// spans are twice and half the duration.
+func spans(text string) []ref.Val {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return nil
+	}
+	return []ref.Val{types.String(rules.Span(2 * d)), types.String(rules.Span(d / 2))}
 }

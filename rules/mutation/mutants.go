@@ -2,6 +2,7 @@ package mutation
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/warder/warder/rules"
@@ -17,6 +18,7 @@ func Mutants(r *rules.Rule) []Mutant {
 		out = append(out, Mutant{Rule: r.ID, Kind: kind, Part: part, File: r.File, Line: r.Line, Change: change, rule: r, variation: v})
 	}
 	windows(r, add)
+	form(r, add)
 	for _, g := range r.GroupBy {
 		add(Group, "group_by", "without "+g, rules.Variation{Ungroup: g})
 	}
@@ -29,6 +31,35 @@ func Mutants(r *rules.Rule) []Mutant {
 		add(Refused, "include_enforced", "include_enforced: false", rules.Variation{Refused: true})
 	}
 	return out
+}
+
+// form changes the spans and numbers of the rule's form, and leaves out steps, peers and exceptions.
+func form(r *rules.Rule, add func(kind Kind, part, change string, v rules.Variation)) {
+	for _, s := range r.Settings() {
+		kind := Number
+		if strings.Trim(s.Value, "0123456789.") != "" {
+			kind = Window
+		}
+		for _, v := range []string{s.More, s.Fewer} {
+			if v != "" && v != s.Value {
+				add(kind, s.Key, s.Value+" → "+v, rules.Variation{Key: s.Key, Value: v})
+			}
+		}
+	}
+	if r.Sequence != nil {
+		for i := range r.Sequence.Steps {
+			name := r.Sequence.Steps[i].Name
+			add(Step, "sequence."+name, "without step "+name, rules.Variation{Step: name})
+		}
+	}
+	if r.Rare != nil {
+		for _, p := range r.Rare.Peers {
+			add(Group, "rare.peers", "without "+p, rules.Variation{Peer: p})
+		}
+	}
+	for i := range r.Except {
+		add(Except, fmt.Sprintf("except[%d]", i), "without the exception", rules.Variation{Unexcepted: i + 1})
+	}
 }
 
 func windows(r *rules.Rule, add func(kind Kind, part, change string, v rules.Variation)) {

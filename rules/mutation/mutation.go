@@ -29,22 +29,25 @@ const (
 	Element Kind = "element" // one element of a list is left out
 	Text    Kind = "text"    // a text becomes another one
 	Pattern Kind = "pattern" // one of a regular expression's outermost alternatives is left out, or all of it changed
-	Window  Kind = "window"  // twice or half as long, or of the other type
-	Group   Kind = "group"   // a group_by field is left out
+	Window  Kind = "window"  // a window, a span or a memory twice or half as long, or a window of the other type
+	Group   Kind = "group"   // a field of group_by or of rare's peers is left out
+	Step    Kind = "step"    // a step of a sequence is left out
+	Except  Kind = "except"  // an exception is left out
 	Where   Kind = "where"   // an aggregate counts every event
 	Refused Kind = "refused" // include_enforced is turned round
 )
 
 // Kinds lists all kinds.
 func Kinds() []Kind {
-	return []Kind{Drop, Negate, Compare, Number, Element, Text, Pattern, Window, Group, Where, Refused}
+	return []Kind{Drop, Negate, Compare, Number, Element, Text, Pattern, Window, Group, Step, Except, Where, Refused}
 }
 
 // Mutant is one change to one rule.
 type Mutant struct {
 	Rule string `json:"rule"`
 	Kind Kind   `json:"kind"`
-	// Part is what was changed: filter, condition, aggregates.users.where, window, group_by, include_enforced.
+	// Part is what was changed: filter, condition, aggregates.users.where, sequence.failures.count, except[0].when, window, group_by,
+	// include_enforced.
 	Part   string `json:"part"`
 	File   string `json:"file"`
 	Line   int    `json:"line"`
