@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/warder/warder/internal/alert"
@@ -54,6 +55,7 @@ func (s *Shard) absence(t *table, tap *tapClock, group []string, o *Origin, dst 
 	if len(p.ahead) > maxAhead {
 		dst = p.gap(t, n, p.ahead[len(p.ahead)-1].time, dst)
 	}
+	s.tracedPresence(t, p, group, o)
 	t.arm(n)
 	t.settle(n)
 	s.shrink(n)
@@ -96,6 +98,9 @@ func (p *presence) join() {
 // gap says that the span after the last match has passed, and goes on with what came after it.
 func (p *presence) gap(t *table, n *entity, until int64, dst []*alert.Alert) []*alert.Alert {
 	due := p.next()
+	if t.shard.cfg.Trace != nil {
+		t.shard.noted(t, splitKey(n.seat.key, len(t.rule.GroupBy)), &Origin{Time: timeOf(due)}, true, []Note{{"due", fmt.Sprintf("no match for the span, after %d of %d", p.n, p.need)}})
+	}
 	if p.n >= p.need {
 		f := finding{start: p.last.time, end: due, count: p.n, refs: []ref{p.last}, named: map[string]float64{"matches": float64(p.n)}}
 		dst = t.shard.say(t, n, splitKey(n.seat.key, len(t.rule.GroupBy)), &Origin{Time: timeOf(due)}, f, dst)

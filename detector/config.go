@@ -36,7 +36,7 @@ type Config struct {
 	// Forward, when set, takes the matches of rules whose groups are not the key of the events topic, instead of a window in
 	// this shard. The record is the callee's.
 	Forward func(*MatchRecord) `yaml:"-"`
-	// Trace, when set, is told of every window that a rule judges. See [Judgement].
+	// Trace, when set, is told of every window that a rule judges, and of what forms remember. See [Judgement].
 	Trace func(*Judgement) `yaml:"-"`
 }
 

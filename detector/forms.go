@@ -63,6 +63,7 @@ func (t *table) allArgs(dst []Arg, in []rules.Arg, h *hashes) []Arg {
 		x := Arg{In: a.In}
 		if a.In && a.Text != "" {
 			x.Bits = h.of(a.Text)
+			t.shard.remember(x.Bits, a.Text)
 		}
 		dst = append(dst, x)
 	}

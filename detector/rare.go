@@ -144,6 +144,7 @@ func (s *Shard) rare(t *table, tap *tapClock, group []string, args []Arg, d deta
 	p.forgot = 0
 	share, count := min(1, p.share), p.all.totals[0].n
 	start, _, _ := p.evidence()
+	s.tracedRare(t, group, share, count, d.value, o)
 	t.settle(n)
 	s.shrink(n)
 	if count < int64(form.Least) || share >= form.Share {

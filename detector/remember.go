@@ -92,6 +92,7 @@ func (s *Shard) firstSeen(t *table, tap *tapClock, group []string, args []Arg, d
 	n := t.touch(s.key, tap)
 	k := t.memory(n, at, tap)
 	hash := t.formArgs(args)[0].Bits
+	s.tracedValue(t, k, group, hash, at, d.value, o)
 	if !k.within(hash, at, int64(form.Forget)) && at-k.since >= int64(form.Learn) {
 		f := finding{start: at, end: at, count: 1, refs: []ref{refOf(o.ID, at)},
 			named: map[string]float64{"known": float64(len(k.list))}, texts: map[string]string{"value": d.value}}
@@ -117,6 +118,7 @@ func (s *Shard) recall(t *table, tap *tapClock, group []string, args []Arg, o *O
 	s.key = groupKey(s.key[:0], group)
 	n := t.touch(s.key, tap)
 	k := t.memory(n, at, tap)
+	s.tracedSeen(t, k, group, args, at, o)
 	holds := true
 	for i := range seen {
 		holds = holds && k.within(saltedHash(args[i].Bits, i), at, int64(seen[i].Within)) != seen[i].Not

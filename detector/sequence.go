@@ -126,6 +126,7 @@ func (s *Shard) sequence(t *table, tap *tapClock, group []string, args []Arg, o 
 	if done != nil {
 		dst = s.say(t, n, group, o, q.finding(done, done.last), dst)
 	}
+	s.tracedSteps(t, q, done, group, args, o)
 	t.arm(n)
 	t.settle(n)
 	s.shrink(n)
@@ -139,7 +140,11 @@ func (q *steps) wake(t *table, n *entity, until int64, dst []*alert.Alert) []*al
 		a := q.attempts[i]
 		q.attempts = slices.Delete(q.attempts, i, i+1)
 		o := &Origin{Time: timeOf(due)}
-		dst = t.shard.say(t, n, splitKey(n.seat.key, len(t.rule.GroupBy)), o, q.finding(&a, due), dst)
+		group := splitKey(n.seat.key, len(t.rule.GroupBy))
+		if t.shard.cfg.Trace != nil {
+			t.shard.noted(t, group, o, true, []Note{{"due", "the span of an attempt has passed" + t.shard.keptText(t, a.kept)}})
+		}
+		dst = t.shard.say(t, n, group, o, q.finding(&a, due), dst)
 	}
 	return dst
 }

@@ -40,6 +40,7 @@ type Shard struct {
 	key     []byte
 	vals    []rules.Value
 	group   []string
+	texts   map[uint64]string // by their hashes, only with Config.Trace
 }
 
 // Stats counts what a shard did since it was made. Entities and Bytes are what it holds now.

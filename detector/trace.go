@@ -23,6 +23,10 @@ type Judgement struct {
 	Err   error
 	// Silent tells that the group alerted so recently that suppress keeps it silent.
 	Silent bool
+	// Notes say what a form, or the memory of seenBefore, holds for the group; a window has none. Due tells that time raised an
+	// alert, not an event.
+	Notes []Note
+	Due   bool
 }
 
 // trace tells Config.Trace of the entity's window. It changes nothing that detection sees, but a condition that fails counts once

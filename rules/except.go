@@ -34,14 +34,11 @@ func (r *Rule) Excepted() uint64 { return r.excepted.Load() }
 
 // silenced tells whether one of the rule's exceptions holds for the event in hand. One that cannot be evaluated does not hold.
 func (r *Rule) silenced(in *input) bool {
-	for i := range r.Except {
-		x := &r.Except[i]
-		if in.ev.Time.Before(x.Until) && r.accepts(in, x.when) {
-			r.excepted.Add(1)
-			return true
-		}
+	if r.silencer(in) < 0 {
+		return false
 	}
-	return false
+	r.excepted.Add(1)
+	return true
 }
 
 // exceptions reads the rule's exceptions.

@@ -27,7 +27,12 @@ type Why struct {
 	// Keys are the index's questions, LetIn those that the event answers. Both are empty when the filter is always evaluated.
 	Keys  []string `json:"keys,omitempty"`
 	LetIn []string `json:"let_in,omitempty"`
-	// Filter is the filter, taken apart.
+	// SilencedBy names the exception that holds for the event: except[0].
+	SilencedBy string `json:"silenced_by,omitempty"`
+	// Steps are the filters of a sequence's steps, taken apart, in place of Filter's alternatives; the parts that compare with kept
+	// values are left out.
+	Steps []StepTerm `json:"steps,omitempty"`
+	// Filter is the filter, taken apart; without its calls of seenBefore.
 	Filter *Term `json:"filter"`
 	// Group has the values of the rule's group_by.
 	Group []FieldValue `json:"group,omitempty"`
@@ -61,7 +66,9 @@ const (
 // Term is a part of a filter that is true or false.
 type Term struct {
 	Op   string `json:"op"`
-	Text string `json:"text"` // in CEL
+	Text string `json:"text"` // in CEL, macros written out
+	// Macro is how the rule wrote the term, where that is a macro: is_login.
+	Macro string `json:"macro,omitempty"`
 	// Holds is what it was for the event. Every term is evaluated, also those that the result does not depend on.
 	Holds bool `json:"holds"`
 	// Err is set when the term could not be evaluated; then Holds is false.
@@ -83,6 +90,9 @@ func (s *Set) Why(r *Rule, e *event.Event) (*Why, error) {
 		return nil, fmt.Errorf("rule %s: explain the filter: %w", r.ID, err)
 	}
 	w := &Why{Keys: r.Keys(), LetIn: s.LetIn(r, e), Filter: filter}
+	if w.Steps, err = r.stepTerms(in); err != nil {
+		return nil, fmt.Errorf("rule %s: explain the steps: %w", r.ID, err)
+	}
 	missing := ""
 	for i, f := range r.group {
 		v := f.value(e)
@@ -101,6 +111,9 @@ func (s *Set) Why(r *Rule, e *event.Event) (*Why, error) {
 		w.Not = "Warder itself answered it (enforced.action is " + e.Enforced.Action + "), and the rule has no include_enforced: true"
 	case missing != "":
 		w.Not = "it has no " + missing + ", which the rule groups by: there is nobody to hold it against"
+	case r.silencer(in) >= 0:
+		w.SilencedBy = fmt.Sprintf("except[%d]", r.silencer(in))
+		w.Not = "silenced by " + w.SilencedBy + exceptionText(&r.Except[r.silencer(in)])
 	default:
 		w.Matches = true
 		w.Args = r.namedArgs(in)
@@ -161,6 +174,7 @@ type tracer struct {
 	in    *input
 	info  *celast.SourceInfo
 	state interpreter.EvalState
+	uses  map[int64]string // of macros, by the expression's id
 }
 
 // trace evaluates the expression whole: CEL's tracking keeps the value of each part, and no operator stops early.
@@ -177,7 +191,7 @@ func trace(env *environment, x *expression, in *input) (*Term, error) {
 	if details == nil {
 		return nil, err
 	}
-	t := &tracer{env, in, x.ast.SourceInfo(), details.State()} // an error of the whole is found at the part that it came from
+	t := &tracer{env, in, x.ast.SourceInfo(), details.State(), env.macroUses(x)} // an error of the whole is found at the part that it came from
 	return t.term(x.ast.Expr()), nil
 }
 
@@ -195,7 +209,8 @@ func (t *tracer) term(e celast.Expr) *Term {
 	default:
 		out.Err = "has no value"
 	}
-	op, parts := operands(e)
+	out.Macro = t.uses[e.ID()]
+	op, parts := operandsUntil(e, func(e celast.Expr) bool { return t.uses[e.ID()] != "" })
 	if op == "" {
 		t.leaf(out, e)
 		return out
@@ -209,6 +224,11 @@ func (t *tracer) term(e celast.Expr) *Term {
 
 // operands returns what a logical operator joins, with those of the same operator within it; "" when e is none.
 func operands(e celast.Expr) (op string, parts []celast.Expr) {
+	return operandsUntil(e, func(celast.Expr) bool { return false })
+}
+
+// operandsUntil is operands that leaves together what whole says.
+func operandsUntil(e celast.Expr, whole func(celast.Expr) bool) (op string, parts []celast.Expr) {
 	if e.Kind() != celast.CallKind {
 		return "", nil
 	}
@@ -224,7 +244,7 @@ func operands(e celast.Expr) (op string, parts []celast.Expr) {
 		return "", nil
 	}
 	for _, a := range call.Args() {
-		if inner, more := operands(a); inner == op {
+		if inner, more := operandsUntil(a, whole); inner == op && !whole(a) {
 			parts = append(parts, more...)
 		} else {
 			parts = append(parts, a)

@@ -99,19 +99,24 @@ type explainer struct {
 // Bounds of what is shown of a text, in characters, and how many events are listed without --all.
 const (
 	maxTerm   = 160
+	maxFields = 200 // of all fields of an event or a term together
 	maxListed = 40
 )
 
 func (e *explainer) print(r *rules.Rule, x *trial.Explanation) {
 	fmt.Fprintf(e.w, "%s  %s  %s\n\n", e.p.Bold(r.ID), console.Clean(r.Title, 200), e.p.Dim(fmt.Sprintf("%s:%d", r.File, r.Line)))
-	fmt.Fprintf(e.w, "event %d of %d  %s\n", x.Focus, len(x.Events), e.p.Dim(fieldList(x.Fields, maxTerm)))
-	e.term("filter", x.Why.Filter)
+	fmt.Fprintf(e.w, "event %d of %d  %s\n", x.Focus, len(x.Events), e.p.Dim(console.Clean(fieldList(x.Fields, maxTerm), maxFields)))
+	if len(x.Why.Steps) > 0 {
+		e.steps(x.Why.Steps)
+	} else {
+		e.term("filter", x.Why.Filter)
+	}
 	switch {
 	case len(x.Why.Keys) == 0:
 	case len(x.Why.LetIn) == 0:
-		fmt.Fprintf(e.w, "index   none of its keys: %s\n", console.Clean(strings.Join(x.Why.Keys, ", "), 400))
+		fmt.Fprintf(e.w, "index   none of its keys: %s\n", console.Clean(strings.Join(x.Why.Keys, ", "), maxFields))
 	default:
-		fmt.Fprintf(e.w, "index   let in by %s\n", console.Clean(strings.Join(x.Why.LetIn, ", "), 400))
+		fmt.Fprintf(e.w, "index   let in by %s\n", console.Clean(strings.Join(x.Why.LetIn, ", "), maxFields))
 	}
 	if len(x.Why.Group) > 0 {
 		fmt.Fprintf(e.w, "group   %s\n", fieldList(x.Why.Group, maxTerm))
@@ -129,7 +134,8 @@ func (e *explainer) print(r *rules.Rule, x *trial.Explanation) {
 	if x.Condition != nil {
 		e.term("condition", x.Condition)
 	}
-	e.verdict(x)
+	e.forms(x.Events[x.Focus-1].Forms)
+	e.verdict(r, x)
 	e.list(r, x)
 }
 
@@ -154,9 +160,12 @@ func (e *explainer) tree(t *rules.Term, depth int) {
 	if t.Op == rules.TermIs {
 		text = console.Clean(strings.Join(strings.Fields(t.Text), " "), maxTerm)
 	}
+	if t.Macro != "" {
+		text = console.Clean(t.Macro, maxTerm) + "  " + e.p.Dim("= "+text)
+	}
 	line := strings.Repeat("  ", depth) + e.mark(t.Holds, t.Err) + " " + text
 	if len(t.Fields) > 0 {
-		line += "  " + e.p.Dim(fieldList(t.Fields, maxTerm))
+		line += "  " + e.p.Dim(console.Clean(fieldList(t.Fields, maxTerm), maxFields))
 	}
 	for _, found := range t.Found {
 		line += "  " + e.p.Cyan("found "+console.Clean(fmt.Sprintf("%q", found), maxTerm))
@@ -170,7 +179,7 @@ func (e *explainer) tree(t *rules.Term, depth int) {
 	}
 }
 
-func (e *explainer) verdict(x *trial.Explanation) {
+func (e *explainer) verdict(r *rules.Rule, x *trial.Explanation) {
 	o := x.Events[x.Focus-1]
 	switch {
 	case o.Alerts > 0:
@@ -179,6 +188,10 @@ func (e *explainer) verdict(x *trial.Explanation) {
 		fmt.Fprintln(e.w, "result  no alert: the condition holds, but the group alerted before (suppress)")
 	case o.Window != nil:
 		fmt.Fprintln(e.w, "result  no alert: it counts in the window, and the condition does not hold")
+	case o.Matches && r.Form != rules.FormEvents:
+		fmt.Fprintln(e.w, "result  no alert: the "+r.Form+" is not fulfilled by it, or the group alerted before (suppress)")
+	case o.Matches && len(r.Seen) > 0 && r.Window.Type == rules.None:
+		fmt.Fprintln(e.w, "result  no alert: a condition on what was seen before does not hold, or the group alerted before (suppress)")
 	case o.Matches:
 		fmt.Fprintln(e.w, "result  no alert: it matches, but counts for no aggregate, or the group alerted before (suppress)")
 	default:
@@ -195,6 +208,10 @@ func (e *explainer) list(r *rules.Rule, x *trial.Explanation) {
 	if r.Window.Type != rules.None {
 		head = append(head, "group", "window", "condition")
 	}
+	formed := r.Form != rules.FormEvents || len(r.Seen) > 0
+	if formed {
+		head = append(head, "state")
+	}
 	t := console.NewTable(append(head, "")...)
 	matched, alerts, left := 0, 0, 0
 	for i := range x.Events {
@@ -203,11 +220,11 @@ func (e *explainer) list(r *rules.Rule, x *trial.Explanation) {
 		if o.Matches {
 			matched++
 		}
-		if !e.all && (!o.Matches || t.Len() >= maxListed && o.Alerts == 0) {
+		if !e.all && (!o.Matches && len(o.Forms) == 0 && o.Alerts == 0 || t.Len() >= maxListed && o.Alerts == 0) {
 			left++
 			continue
 		}
-		t.Row(e.row(o, len(head) > 3)...)
+		t.Row(e.row(o, r.Window.Type != rules.None, formed)...)
 	}
 	fmt.Fprintln(e.w)
 	if t.Len() > 0 {
@@ -220,7 +237,7 @@ func (e *explainer) list(r *rules.Rule, x *trial.Explanation) {
 	fmt.Fprintln(e.w)
 }
 
-func (e *explainer) row(o *trial.Outcome, windowed bool) []string {
+func (e *explainer) row(o *trial.Outcome, windowed, formed bool) []string {
 	row := []string{fmt.Sprint(o.Event), o.Time.UTC().Format("2006-01-02 15:04:05.999"), e.mark(o.Matches, "")}
 	if windowed {
 		group, values, holds := "", "", ""
@@ -231,6 +248,9 @@ func (e *explainer) row(o *trial.Outcome, windowed bool) []string {
 			}
 		}
 		row = append(row, group, values, holds)
+	}
+	if formed {
+		row = append(row, console.Clean(stateText(o.Forms), maxState))
 	}
 	if o.Alerts > 0 {
 		return append(row, e.p.Red("alert"))

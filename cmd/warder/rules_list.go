@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -75,17 +74,14 @@ func listTable(w io.Writer, list []*rules.Rule) error {
 	p := console.NewPalette(console.WantsColour(w))
 	t := console.NewTable("rule", "severity", "title", "group by", "window", "mode")
 	for _, r := range list {
-		window := "single event"
-		if r.Window.Type != rules.None {
-			window = fmt.Sprintf("%s %s", r.Window.Type, console.Duration(r.Window.Size))
-		}
-		t.Row(r.ID, p.Severity(r.Severity), console.Clean(r.Title, 80), strings.Join(r.GroupBy, ", "), window, string(r.Mode))
+		t.Row(r.ID, p.Severity(r.Severity), console.Clean(r.Title, 80), strings.Join(r.GroupBy, ", "), r.Fires(), string(r.Mode))
 	}
 	return t.Write(w, p, console.Width(w))
 }
 
 func listJSON(w io.Writer, list []*rules.Rule) error {
 	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // expressions are read by people, too
 	for _, r := range list {
 		if err := enc.Encode(listLine(r)); err != nil {
 			return err
@@ -112,14 +108,22 @@ func listLine(r *rules.Rule) map[string]any {
 	if r.Window.Type != rules.None {
 		l["window"] = map[string]any{"type": r.Window.Type, "size": rules.Span(r.Window.Size)}
 	}
+	if r.Window.Type == rules.Session {
+		l["window"] = map[string]any{"type": r.Window.Type, "size": rules.Span(r.Window.Size), "gap": rules.Span(r.Window.Gap)}
+	}
+	formJSON(l, r)
 	for _, p := range r.Parts() {
-		if !strings.HasPrefix(p.Name, "aggregates.") {
+		if p.Name == "filter" || p.Name == "condition" {
 			l[p.Name] = strings.TrimSpace(p.Text)
 		}
 	}
 	var aggregates []map[string]any
 	for _, a := range r.Aggregates {
-		aggregates = append(aggregates, map[string]any{"name": a.Name, "func": a.Func, "of": a.Of, "where": a.Where})
+		x := map[string]any{"name": a.Name, "func": a.Func, "of": a.Of, "where": a.Where}
+		if a.Func == rules.Quantile {
+			x["q"] = a.Q
+		}
+		aggregates = append(aggregates, x)
 	}
 	if aggregates != nil {
 		l["aggregates"] = aggregates

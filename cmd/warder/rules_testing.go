@@ -114,24 +114,27 @@ func testLine(r *trial.Result) map[string]any {
 	return l
 }
 
+// maxFailure bounds a line about a test that failed, in characters; --json and --junit have all of it.
+const maxFailure = 300
+
 func printTest(w io.Writer, p console.Palette, r *trial.Result) {
 	if r.Passed() {
 		fmt.Fprintf(w, "%s  %s: %s\n", p.Green("ok  "), r.Rule.ID, console.Clean(r.Test, 100))
 		return
 	}
-	fmt.Fprintf(w, "%s  %s: %s\n      %s:%d: %s\n", p.Red("FAIL"), r.Rule.ID, console.Clean(r.Test, 100), r.Rule.File, r.Line, console.Clean(r.String(), 2000))
+	fmt.Fprintf(w, "%s  %s: %s\n      %s:%d: %s\n", p.Red("FAIL"), r.Rule.ID, console.Clean(r.Test, 100), r.Rule.File, r.Line, console.Clean(r.String(), maxFailure))
 	d := r.First
 	if d == nil {
 		return
 	}
 	if d.Event == 0 {
-		fmt.Fprintf(w, "      %s\n", console.Clean(d.Reason, 2000))
+		fmt.Fprintf(w, "      %s\n", console.Clean(d.Reason, maxFailure))
 		return
 	}
-	fmt.Fprintf(w, "      %s %s\n", p.Bold(fmt.Sprintf("event %d of %d", d.Event, r.Events)), console.Clean(d.Reason, 2000))
-	fmt.Fprintf(w, "        %s %s\n", p.Dim(d.Time), fieldList(d.Fields, 160))
+	fmt.Fprintf(w, "      %s %s\n", p.Bold(fmt.Sprintf("event %d of %d", d.Event, r.Events)), console.Clean(d.Reason, maxFailure))
+	fmt.Fprintf(w, "        %s %s\n", p.Dim(d.Time), console.Clean(fieldList(d.Fields, 80), maxFailure))
 	if len(d.Values) > 0 {
-		fmt.Fprintf(w, "        %s %s\n", p.Dim("window"), fieldList(d.Values, 160))
+		fmt.Fprintf(w, "        %s %s\n", p.Dim("window"), console.Clean(fieldList(d.Values, 80), maxFailure))
 	}
 }
 

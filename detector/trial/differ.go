@@ -166,9 +166,28 @@ func Failing(t *rules.Term) []string {
 		}
 		return out
 	case t.Err != "":
-		return []string{t.Text + " failed: " + t.Err}
+		return []string{named(t) + " failed: " + short(t.Err)}
 	}
-	return []string{t.Text + " is false" + with(t.Fields)}
+	return []string{named(t) + " is false" + with(t.Fields)}
+}
+
+// maxPart bounds what a reason quotes of an expression or a value, in runes: a pattern can have thousands.
+const maxPart = 80
+
+// named is the term as its author wrote it, cut to what a line can hold.
+func named(t *rules.Term) string {
+	if t.Macro != "" {
+		return short(t.Macro)
+	}
+	return short(t.Text)
+}
+
+func short(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > maxPart {
+		return string(r[:maxPart-1]) + "…"
+	}
+	return s
 }
 
 func with(fields []rules.FieldValue) string {
@@ -177,7 +196,7 @@ func with(fields []rules.FieldValue) string {
 	}
 	var parts []string
 	for _, f := range fields {
-		parts = append(parts, fmt.Sprintf("%s is %q", f.Name, f.Value))
+		parts = append(parts, fmt.Sprintf("%s is %q", f.Name, short(f.Value)))
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
 }
@@ -195,10 +214,17 @@ func (d *differ) unmatched(want rules.Expectation) *Difference {
 			continue
 		}
 		looked++
-		if n := score(w.Filter); n > best {
+		n := score(w.Filter)
+		if w.Matches && len(s.Forms) > 0 {
+			n++ // a later one knows more of the form's state
+		}
+		if n > best || n == best && w.Matches && len(s.Forms) > 0 {
 			best = n
 			*out = *d.at(s, want.Group)
 			out.Reason = unmatchedReason(w)
+			if n := s.notes(); n != "" && w.Matches {
+				out.Reason = "came nearest: it matches, and then: " + n
+			}
 		}
 	}
 	return out
@@ -218,4 +244,15 @@ func unmatchedReason(w *rules.Why) string {
 
 func sameGroup(have []rules.FieldValue, want []string) bool {
 	return slices.EqualFunc(have, want, func(v rules.FieldValue, w string) bool { return v.Value == w })
+}
+
+// notes is what the form held after the event.
+func (s *Step) notes() string {
+	var out []string
+	for _, f := range s.Forms {
+		for _, n := range f.Notes {
+			out = append(out, n.Name+" "+short(n.Value))
+		}
+	}
+	return strings.Join(out, "; ")
 }

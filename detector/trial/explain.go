@@ -3,6 +3,7 @@ package trial
 import (
 	"time"
 
+	"github.com/warder/warder/detector"
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/event"
 	"github.com/warder/warder/rules"
@@ -29,7 +30,18 @@ type Outcome struct {
 	Matches bool      `json:"matches"`
 	// Window is what the event's window held then; nil when it counted in none.
 	Window *Window `json:"window,omitempty"`
-	Alerts int     `json:"alerts,omitempty"`
+	// Forms is what the rule's form, or the memory of seenBefore, held: what became due with the event, then the event's own group.
+	Forms  []Form `json:"forms,omitempty"`
+	Alerts int    `json:"alerts,omitempty"`
+}
+
+// Form is what a rule's form holds for one group.
+type Form struct {
+	Group []string        `json:"group"`
+	Time  time.Time       `json:"time"`
+	Notes []detector.Note `json:"notes"`
+	// Due tells that time raised it.
+	Due bool `json:"due,omitempty"`
 }
 
 // Window is the window of one group after an event.
@@ -57,6 +69,9 @@ func Explain(set *rules.Set, r *rules.Rule, events []*event.Event, focus int) (*
 		o := Outcome{Event: s.Index + 1, Time: s.Event.Time, Matches: len(alone.Match(s.Event, nil)) > 0, Alerts: len(s.Alerts)}
 		if s.Window != nil {
 			o.Window = windowOf(r, s)
+		}
+		for _, f := range s.Forms {
+			o.Forms = append(o.Forms, Form{Group: f.Group, Time: f.Time, Notes: f.Notes, Due: f.Due})
 		}
 		out.Events = append(out.Events, o)
 		out.Alerts = append(out.Alerts, s.Alerts...)

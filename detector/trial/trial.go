@@ -15,6 +15,8 @@ type Step struct {
 	Event *event.Event
 	// Window is what the event's window held then; nil when the event counted in none.
 	Window *detector.Judgement
+	// Forms is what the rule's form or memory held: what became due first, then the event's own group.
+	Forms  []*detector.Judgement
 	Alerts []*alert.Alert
 }
 
@@ -37,11 +39,18 @@ func Alerts(set *rules.Set, events []*event.Event) []*alert.Alert {
 func Steps(set *rules.Set, events []*event.Event, yield func(Step)) {
 	cfg := detector.DefaultConfig()
 	var window *detector.Judgement
-	cfg.Trace = func(j *detector.Judgement) { window = j }
+	var forms []*detector.Judgement
+	cfg.Trace = func(j *detector.Judgement) {
+		if j.Notes != nil {
+			forms = append(forms, j)
+			return
+		}
+		window = j
+	}
 	shard := detector.NewShard(set, cfg)
 	for i, e := range events {
-		window = nil
+		window, forms = nil, nil
 		alerts := shard.Process(e, nil)
-		yield(Step{i, e, window, alerts})
+		yield(Step{i, e, window, forms, alerts})
 	}
 }

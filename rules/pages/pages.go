@@ -78,8 +78,13 @@ func mode(r *rules.Rule) string {
 }
 
 func fires(r *rules.Rule) string {
-	if r.Window.Type == rules.None {
+	switch {
+	case r.Form == rules.FormEvents && r.Window.Type == rules.None:
 		return "a single request"
+	case r.Form != rules.FormEvents:
+		return r.Fires()
+	case r.Window.Type == rules.Session:
+		return fmt.Sprintf("session that ends after %s, at most %s long", rules.Span(r.Window.Gap), rules.Span(r.Window.Size))
 	}
 	return fmt.Sprintf("%s window of %s", r.Window.Type, rules.Span(r.Window.Size))
 }
@@ -96,7 +101,11 @@ func how(b *strings.Builder, r *rules.Rule) {
 	for _, p := range r.Parts() {
 		parts[p.Name] = p.Text
 	}
-	b.WriteString("A request counts when\n\n" + fence(parts["filter"], "cel") + "\n")
+	if r.Form == rules.FormSequence {
+		steps(b, r.Sequence)
+	} else {
+		b.WriteString("A request counts when\n\n" + fence(parts["filter"], "cel") + "\n")
+	}
 	group := "All requests are taken together."
 	if len(r.GroupBy) > 0 {
 		group = "Requests are told apart by `" + strings.Join(r.GroupBy, "`, `") + "`."
@@ -106,18 +115,23 @@ func how(b *strings.Builder, r *rules.Rule) {
 		fmt.Fprintf(b, "\nOver a %s, these values are kept:\n\n| Value | Is | Of requests where |\n| --- | --- | --- |\n", fires(r))
 		for _, a := range r.Aggregates {
 			is := a.Func
+			if a.Func == rules.Quantile {
+				is = fmt.Sprintf("quantile %g", a.Q)
+			}
 			if a.Of != "" {
 				is += " of " + code(a.Of)
 			}
 			fmt.Fprintf(b, "| `%s` | %s | %s |\n", a.Name, is, code(a.Where))
 		}
 	}
+	form(b, r)
 	if c := parts["condition"]; c != "" {
 		b.WriteString("\nIt alerts when\n\n" + fence(c, "cel"))
 	}
 	if r.Suppress > 0 {
 		fmt.Fprintf(b, "\nAfter an alert the same group is silent for %s.\n", rules.Span(r.Suppress))
 	}
+	exceptions(b, r)
 	if r.IncludeEnforced {
 		b.WriteString("\nRequests that Warder itself answered count, too.\n")
 	}

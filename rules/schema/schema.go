@@ -87,25 +87,24 @@ func rule() object {
 		"severity":    object{"enum": severities, "default": string(alert.Medium), "description": "How much an alert matters."},
 		"tags": object{"type": "array", "maxItems": 32, "items": object{"type": "string", "pattern": `^[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}$`},
 			"description": "What the rule covers: owasp.api2, attack.t1110.004, capec.49."},
-		"owner":          text(120, "Who is told when the rule is suspended."),
-		"author":         text(4096, "Who wrote the rule."),
-		"license":        text(4096, "The licence of the rule."),
-		"source_id":      text(4096, "The rule's id where it was imported from."),
-		"references":     listOf(object{"type": "string"}, "Addresses of pages about it."),
-		"falsepositives": listOf(object{"type": "string"}, "What harmless traffic the rule may take for an attack."),
-		"extend":         text(80, "The id of a rule that this one starts from; keys written here replace its keys."),
-		"filter":         described(ref("cel"), "Which events count: CEL, true or false; true for every event."),
-		"keep_parent":    object{"type": "boolean", "description": "true: the extended rule runs as well."},
-		"filter_and":     described(ref("cel"), "Narrows the filter of the rule that this one extends."),
-		"except": listOf(closed(object{"when": ref("cel"), "owner": text(120, "Who asked for it."), "reason": text(4096, "Why it is harmless."),
-			"until": object{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}`, "description": "The last day, by the event's time."}}, "when"), "Known-good traffic that does not match."),
+		"owner":            text(120, "Who is told when the rule is suspended."),
+		"author":           text(1024, "Who wrote the rule."),
+		"license":          text(1024, "The licence of the rule."),
+		"source_id":        text(120, "The rule's id where it was imported from."),
+		"references":       notes("Addresses of pages about it."),
+		"falsepositives":   notes("What harmless traffic the rule may take for an attack."),
+		"extend":           text(80, "The id of a rule that this one starts from; keys written here replace its keys."),
+		"filter":           described(ref("cel"), "Which events count: CEL, true or false; true for every event."),
+		"keep_parent":      object{"type": "boolean", "description": "true: the extended rule runs as well."},
+		"filter_and":       described(ref("cel"), "Narrows the filter of the rule that this one extends."),
+		"except":           exceptions(),
 		"group_by":         object{"type": "array", "maxItems": rules.MaxGroupBy, "uniqueItems": true, "items": ref("field"), "description": "The fields whose values name the entity."},
 		"window":           window(),
 		"aggregates":       object{"type": "object", "maxProperties": rules.MaxAggregates, "propertyNames": object{"pattern": "^[a-z][a-z0-9_]{0,39}$"}, "additionalProperties": ref("aggregate"), "description": "Named values over the window's events, which the condition reads."},
 		"condition":        described(ref("cel"), "CEL over the aggregates' names, true or false."),
-		"sequence":         closed(object{"span": ref("duration"), "steps": object{"type": "array", "items": ref("step"), "minItems": 1, "description": "What must happen, in this order."}}, "span", "steps"),
-		"absence":          closed(object{"span": ref("duration"), "after": object{"type": "integer", "minimum": 1, "description": "How often the group must have matched before."}}, "span"),
-		"first_seen":       closed(object{"value": ref("cel"), "learn": ref("duration"), "forget": ref("duration")}, "value"),
+		"sequence":         sequence(),
+		"absence":          absence(),
+		"first_seen":       firstSeen(),
 		"rare":             rare(),
 		"suppress":         described(ref("duration"), "For how long the same group is not alerted on again, at most 7 days."),
 		"mode":             mode(modes),
@@ -115,6 +114,7 @@ func rule() object {
 	}
 	out := closed(p, "id")
 	out["anyOf"] = []any{object{"required": []string{"title", "filter"}}, object{"required": []string{"extend"}}, object{"required": []string{"title", "sequence"}}}
+	out["allOf"] = oneForm()
 	return out
 }
 
@@ -132,29 +132,12 @@ func mode(modes []string) object {
 		"anyOf": []any{object{"enum": modes}, canary, closed(object{"canary": object{"type": []string{"string", "integer"}}}, "canary")}}
 }
 
-func rare() object {
-	return closed(object{
-		"value": ref("cel"), "peers": object{"type": "array", "items": ref("field")},
-		"share": object{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "least": object{"type": "integer", "minimum": 1}, "span": ref("duration"),
-	}, "value")
-}
-
 func aggregate() object {
 	return object{"anyOf": []any{
 		object{"type": "string", "pattern": `(?s)^\s*(count|sum|distinct|avg|min|max|ratio|quantile|rate|top)\s*\(.*\)\s*$`,
 			"description": "count(), count(where), sum(number), distinct(value), avg(number), quantile(number, 0.95), ratio(where), rate(), top(value)"},
-		closed(object{"func": object{"enum": []string{"count", "sum", "distinct", "avg", "min", "max", "ratio", "quantile", "rate", "top"}},
-			"of": ref("cel"), "where": ref("cel"), "q": object{"type": "number", "minimum": 0, "maximum": 1}}, "func"),
+		longAggregate(),
 	}}
-}
-
-func step() object {
-	return closed(object{
-		"name": object{"type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$"}, "filter": ref("cel"),
-		"count":  object{"type": "integer", "minimum": 1, "description": "How many such events; 1 when it is not written."},
-		"absent": object{"type": "boolean", "description": "It must not happen between its neighbours."},
-		"keep":   object{"type": "object", "additionalProperties": ref("cel"), "description": "Values that later steps read as STEP.NAME."},
-	}, "filter")
 }
 
 func respond() object {
@@ -181,28 +164,4 @@ func test() object {
 			"values": object{"type": "object", "additionalProperties": object{"type": []string{"number", "string"}}, "description": "Aggregates to compare."},
 		})},
 	}, "name", "events")
-}
-
-func event() object {
-	p := object{
-		"time": object{"type": "string"}, "after": ref("duration"), "every": ref("duration"),
-		"repeat": object{"type": "integer", "minimum": 1, "description": "So many events; {i} in texts is the number, from 1."},
-	}
-	for _, name := range rules.FieldNames() {
-		p[name] = object{"type": []string{"string", "number", "array", "object"}}
-	}
-	return closed(p)
-}
-
-func lists() object {
-	entry := closed(object{
-		"values": object{"type": "array", "items": plain()},
-		"file":   object{"type": "string", "description": "A file with one value a line, relative to this one."},
-		"type":   object{"enum": []string{"text", "fold", "network"}, "default": "text"},
-	})
-	return closed(object{"kind": object{"const": "lists"}, "lists": object{"type": "object", "additionalProperties": entry}}, "kind", "lists")
-}
-
-func macros() object {
-	return closed(object{"kind": object{"const": "macros"}, "macros": object{"type": "object", "additionalProperties": ref("cel")}}, "kind", "macros")
 }

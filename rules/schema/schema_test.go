@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/parser"
@@ -128,7 +129,29 @@ func TestForms(t *testing.T) {
 		"boolean filter":  {head + "filter: true", true},
 		"canary":          {head + "filter: true\nmode: canary 10%", true},
 		"canary mapping":  {head + "filter: true\nmode: {canary: 10%}", true},
-		"sequence":        {head + "sequence: {span: 10m, steps: [{name: a, filter: 'true', count: 2}, {filter: 'true', absent: true}]}", true},
+		"sequence":        {head + "sequence: {span: 10m, steps: [{name: a, filter: 'true', count: 2}, {name: b, filter: 'true', absent: true}]}", true},
+		"nameless step":   {head + "sequence: {span: 10m, steps: [{name: a, filter: 'true'}, {filter: 'true'}]}", false},
+		"one step":        {head + "sequence: {span: 10m, steps: [{name: a, filter: 'true'}]}", false},
+		"absent count":    {head + "sequence: {span: 10m, steps: [{name: a, filter: 'true'}, {name: b, filter: 'true', absent: true, count: 2}]}", false},
+		"two forms":       {head + "filter: true\nabsence: {span: 10m}\nfirst_seen: {value: source.country}", false},
+		"absence":         {head + "filter: true\nabsence: {span: 10m, after: 3}", true},
+		"after none":      {head + "filter: true\nabsence: {span: 10m, after: 0}", false},
+		"first seen":      {head + "filter: true\nfirst_seen: {value: source.country, learn: 14d, forget: 90d}", true},
+		"rare":            {head + "filter: true\ngroup_by: [principal.id]\nrare: {value: api.route, peers: [api.name], share: 0.05, least: 30, span: 24h}", true},
+		"whole share":     {head + "filter: true\ngroup_by: [principal.id]\nrare: {value: api.route, share: 1}", false},
+		"few peers":       {head + "filter: true\ngroup_by: [principal.id]\nrare: {value: api.route, least: 1}", false},
+		"quantile":        {head + "filter: true\nwindow: {size: 1m}\naggregates: {q: {func: quantile, of: request.duration, q: 0.9}}\ncondition: q > 3.0", true},
+		"which quantile":  {head + "filter: true\nwindow: {size: 1m}\naggregates: {q: {func: quantile, of: request.duration}}\ncondition: q > 3.0", false},
+		"count of":        {head + "filter: true\nwindow: {size: 1m}\naggregates: {n: {func: count, of: request.size}}\ncondition: n > 3", false},
+		"top":             {head + "filter: true\nwindow: {size: 1m}\naggregates: {t: top(request.path)}\ncondition: t.count > 3\ntests: [{name: x, events: [], expect: [{group: [], values: {t.value: /a, t.count: 4}}]}]", true},
+		"except":          {head + "filter: true\nexcept: [{when: 'true', owner: me, until: 2027-01-31}]", true},
+		"endless except":  {head + "filter: true\nexcept: [{when: 'true', owner: me}]", false},
+		"heartbeat":       {head + "filter: true\nabsence: {span: 10m}\ntests: [{name: x, events: [{request.path: /a}, {kind: heartbeat, after: 11m}], expect: [{group: []}]}]", true},
+		"loud heartbeat":  {head + "filter: true\nabsence: {span: 10m}\ntests: [{name: x, events: [{kind: heartbeat, request.path: /a}], expect: []}]", false},
+		"keep parent":     {"id: b\nextend: request-limit\nkeep_parent: true\nowner: me\nauthor: A\nlicense: MIT\nreferences: [a]\nsource_id: x\nfalsepositives: [a]", true},
+		"list of both":    {"kind: lists\nlists: {office: {values: [a], file: b.txt}}", false},
+		"macro with":      {"kind: macros\nmacros: {'carries(t, re)': 't.matches(re)'}", true},
+		"odd macro":       {"kind: macros\nmacros: {'Carries': 'true'}", false},
 		"extend":          {"id: b\nextend: a\nfilter_and: request.path != \"/x\"", true},
 		"session":         {head + "filter: true\nwindow: {type: session, gap: 5m, size: 2h}\naggregates: {n: count()}\ncondition: n > 3", true},
 		"long aggregate":  {head + "filter: true\nwindow: {size: 1m}\naggregates: {n: {func: ratio, of: 'true', where: 'true'}}\ncondition: n > 0.5", true},
@@ -150,6 +173,12 @@ func TestForms(t *testing.T) {
 		docs := documents(t, []byte(c.text))
 		if err := s.Validate(docs[0]); (err == nil) != c.ok {
 			t.Errorf("%s: valid %v, want %v: %v", name, err == nil, c.ok, err)
+		}
+		if name == "extend" { // a rule that is not there
+			continue
+		}
+		if _, err := rules.Load(fstest.MapFS{"a.yaml": {Data: []byte(c.text)}}); (err == nil) != c.ok {
+			t.Errorf("%s: loaded %v, want %v as the schema says: %v", name, err == nil, c.ok, err)
 		}
 	}
 	if !strings.Contains(string(generated(t)), "draft-07") {
