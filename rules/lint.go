@@ -85,10 +85,11 @@ func LintOn(now time.Time, fsys fs.FS, paths ...string) []Finding {
 }
 
 type linter struct {
-	rule *Rule
-	fsys fs.FS
-	now  time.Time // zero: unknown
-	out  []Finding
+	rule  *Rule
+	fsys  fs.FS
+	now   time.Time       // zero: unknown
+	parts map[string]Part // by name; see part
+	out   []Finding
 }
 
 func (l *linter) warn(check, format string, args ...any) {
@@ -111,6 +112,7 @@ func (l *linter) run() {
 	l.filter()
 	l.broad()
 	l.logic()
+	l.forms()
 	l.cost()
 	l.noise()
 	l.tests()

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 
 	celast "github.com/google/cel-go/common/ast"
@@ -12,18 +13,27 @@ import (
 // of one name with literals, and equal text; of all else it takes no notice. It never calls something impossible that is not.
 func (l *linter) logic() {
 	r := l.rule
-	parts := map[string]Part{}
-	for _, p := range r.Parts() {
-		parts[p.Name] = p
-	}
 	look := func(name string, x *expression, known domains, given []bound) []bound {
 		if x == nil || !x.typ.IsExactType(celBool()) {
 			return nil
 		}
-		g := &logician{l: l, part: parts[name], x: x, known: known}
+		g := &logician{l: l, part: l.part(name, x), x: x, known: known}
 		return g.whole(x.ast.Expr(), given)
 	}
-	given := look("filter", r.filter, fieldDomain, nil)
+	var given []bound
+	if r.Form == FormSequence {
+		for i := range r.Sequence.Steps {
+			s := &r.Sequence.Steps[i]
+			look("sequence."+s.Name+".filter", s.filter, fieldDomain, nil)
+		}
+	} else {
+		given = look("filter", r.filter, fieldDomain, nil)
+	}
+	for i := range r.Except {
+		if x := &r.Except[i]; !x.inherited {
+			look(fmt.Sprintf("except[%d].when", i), x.when, fieldDomain, given)
+		}
+	}
 	for i := range r.Aggregates {
 		look("aggregates."+r.Aggregates[i].Name+".where", r.Aggregates[i].where, fieldDomain, given)
 	}

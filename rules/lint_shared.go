@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,10 @@ func (l *library) unused() []Finding {
 	for _, m := range l.env.macros {
 		if !m.used && !m.shipped {
 			warn(m.src, m.line, "unused-macro", "macro", m.name)
+		}
+		if loose := m.looseParameters(); len(loose) > 0 && !m.shipped {
+			out = append(out, Finding{Level: LevelWarning, File: m.src.file, Line: m.line, Check: "unused-parameter",
+				Msg: fmt.Sprintf("the macro %s does not use its parameter %s", m.name, strings.Join(loose, ", "))})
 		}
 	}
 	return out

@@ -77,15 +77,18 @@ func revoked() map[string]string {
 
 // cost looks at patterns that make an expression slow, and at expressions that are near the limit.
 func (l *linter) cost() {
-	parts := map[string]Part{}
-	for _, p := range l.rule.Parts() {
-		parts[p.Name] = p
+	if l.rule.Form != FormSequence {
+		l.costOf(l.part("filter", l.rule.filter), l.rule.filter)
+	} else {
+		for i := range l.rule.Sequence.Steps {
+			s := &l.rule.Sequence.Steps[i]
+			l.costOf(l.part("sequence."+s.Name+".filter", s.filter), s.filter)
+		}
 	}
-	l.costOf(parts["filter"], l.rule.filter)
 	for i := range l.rule.Aggregates {
 		a := &l.rule.Aggregates[i]
-		l.costOf(parts["aggregates."+a.Name+".where"], a.where)
-		l.costOf(parts["aggregates."+a.Name+".of"], a.of)
+		l.costOf(l.part("aggregates."+a.Name+".where", a.where), a.where)
+		l.costOf(l.part("aggregates."+a.Name+".of", a.of), a.of)
 	}
 }
 

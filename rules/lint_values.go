@@ -113,6 +113,7 @@ type domain struct {
 	whole bool     // whole numbers only
 	least float64  // with bounded
 	floor bool     // there is a least
+	share bool     // at most 1
 	words []string // the only texts; nil for any
 }
 
@@ -138,9 +139,9 @@ func aggregateDomain(r *Rule) domains {
 			switch part, ok := a.named(name); {
 			case !ok || part == TopValue:
 			case part != "":
-				return domain{whole: part == TopCount, floor: true}
+				return domain{whole: part == TopCount, floor: true, share: part == TopShare}
 			default:
-				return domain{whole: a.integer, floor: slices.Contains([]string{Count, Distinct, Ratio, Rate}, a.Func)}
+				return domain{whole: a.integer, floor: slices.Contains([]string{Count, Distinct, Ratio, Rate}, a.Func), share: a.Func == Ratio}
 			}
 		}
 		return domain{}
@@ -204,6 +205,10 @@ func candidates(d domain, literals []float64) []float64 {
 	if d.floor {
 		out = append(out, d.least)
 		out = slices.DeleteFunc(out, func(v float64) bool { return v < d.least })
+	}
+	if d.share {
+		out = append(out, 1)
+		out = slices.DeleteFunc(out, func(v float64) bool { return v > 1 })
 	}
 	if d.whole {
 		for i, v := range out { // a literal may be a fraction: code < 1.5
