@@ -98,12 +98,8 @@ func TestPlacesOfLaterDocuments(t *testing.T) {
 	}
 	var got []string
 	for _, r := range set.Rules() {
-		raw, src, err := r.reread()
-		if err != nil {
-			t.Errorf("%s: %v", r.ID, err)
-			continue
-		}
-		line, column := src.locate(raw.Filter, strings.Index(raw.Filter.Value, "response"))
+		filter := r.Parts()[0]
+		line, column := filter.Place(strings.Index(filter.Text, "response"))
 		got = append(got, fmt.Sprintf("%s:%d:%d", r.ID, line, column))
 	}
 	if d := cmp.Diff([]string{"a:4:9", "b:12:5", "c:17:14"}, got); d != "" {
