@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -121,14 +122,18 @@ func printableBase64(s string) []byte {
 			return nil
 		}
 	}
-	out := make([]byte, 0, n)
+	var short [96]byte // most that comes so far is no text after all
+	out := short[:0]
 	for i := 0; i < n; i += step {
-		out = append(out, unpacked(s, i))
+		if out = append(out, unpacked(s, i)); i == 12 && !utf8.Valid(out[:len(out)-3]) && !utf8.Valid(out[:len(out)-2]) &&
+			!utf8.Valid(out[:len(out)-1]) && !utf8.Valid(out) {
+			return nil
+		}
 	}
 	if !utf8.Valid(out) {
 		return nil
 	}
-	return out
+	return bytes.Clone(out)
 }
 
 // unpacked is byte i of what s decodes to.

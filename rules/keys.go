@@ -129,10 +129,16 @@ func equalShare(t textKey, s string) float64 {
 		"auth.outcome":     {"success": 0.3, "anonymous": 0.3, "failure": 0.02, "": 0.8},
 		"request.path":     {"/": 0.1},
 	}[t.field]
-	if p, ok := common[s]; ok {
-		return p
+	for _, form := range []string{s, strings.ToUpper(s), strings.ToLower(s)} { // it may be compared without regard to case
+		if p, ok := common[form]; ok {
+			return p
+		}
 	}
 	switch {
+	case s == "" && (t.field == "request.useragent" || t.field == "request.host" || t.field == "request.path"):
+		return 0.02
+	case s == "" && strings.HasPrefix(t.field, "principal."):
+		return 0.8
 	case s == "":
 		return 0.5
 	case common != nil:
