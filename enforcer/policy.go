@@ -80,7 +80,7 @@ func (p *policy) decide(a *alert.Alert, r alert.Response, now time.Time) (*decis
 	if d.Action == decision.Limit {
 		d.Rate = &decision.Rate{Requests: r.Requests, Per: r.Per, Burst: r.Burst}
 	}
-	d.ID = decision.NewID(a.ID, d.Action, d.Scope, d.Value)
+	d.ID = decision.NewID(a.ID, d.Action, d.Terms()...)
 	if d.Validate() != nil {
 		return nil, skipInvalid
 	}

@@ -99,13 +99,18 @@ type Sample struct {
 	UserAgent string `json:"user_agent,omitempty"`
 	Address   string `json:"address,omitempty"`
 	Principal string `json:"principal,omitempty"`
+	// PrincipalType and Fingerprint help to name the client more narrowly than by its address.
+	PrincipalType string `json:"principal_type,omitempty"`
+	Fingerprint   string `json:"fingerprint,omitempty"`
 }
 
 // Response is what the rule asks the enforcer to do.
 type Response struct {
-	Action string        `json:"action"` // block, limit
-	Scope  string        `json:"scope"`  // a group field: source.address, principal.id
-	TTL    time.Duration `json:"ttl"`    // nanoseconds
+	Action string        `json:"action"`           // block, limit, challenge, log
+	Scope  string        `json:"scope"`            // a group field, or a scope that follows from one (principal.key from principal.id)
+	And    []string      `json:"and,omitempty"`    // further scopes that a request must meet too
+	TTL    time.Duration `json:"ttl"`              // nanoseconds
+	Status int           `json:"status,omitempty"` // of a challenge: 401 or 429
 	// Requests per Per, with Burst at once, for a limit.
 	Requests int           `json:"requests,omitempty"`
 	Per      time.Duration `json:"per,omitempty"` // nanoseconds

@@ -16,6 +16,8 @@ const (
 	TopicDecisions   = "warder.decisions"   // compacted, one partition
 	TopicCheckpoints = "warder.checkpoints" // compacted, partitioned like events and matches
 	TopicDeliveries  = "warder.deliveries"  // compacted, partitioned like alerts
+	TopicAcks        = "warder.acks"        // compacted, one partition, key: gateway
+	TopicAudit       = "warder.audit"       // one partition, kept for ever
 	TopicDeadLetters = "warder.dlq"         // what could not be decoded or handled
 )
 

@@ -19,6 +19,7 @@ type topicSpec struct {
 	family  string // "": on its own
 	single  bool   // one partition, whatever the configuration says
 	compact bool
+	forever bool // never deleted by age or size
 }
 
 func topicSpecs() []topicSpec {
@@ -29,6 +30,8 @@ func topicSpecs() []topicSpec {
 		{name: TopicAlerts, family: "delivery"},
 		{name: TopicDeliveries, family: "delivery", compact: true},
 		{name: TopicDecisions, single: true, compact: true},
+		{name: TopicAcks, single: true, compact: true},
+		{name: TopicAudit, single: true, forever: true},
 		{name: TopicDeadLetters, single: true},
 	}
 }
@@ -112,9 +115,14 @@ func (c *Client) topicConfig(s topicSpec, partitions int) kafka.TopicConfig {
 	set := func(name, value string) {
 		t.ConfigEntries = append(t.ConfigEntries, kafka.ConfigEntry{ConfigName: name, ConfigValue: value})
 	}
-	if s.compact {
+	switch {
+	case s.compact:
 		set("cleanup.policy", "compact")
-	} else {
+	case s.forever:
+		set("cleanup.policy", "delete")
+		set("retention.ms", "-1")
+		set("retention.bytes", "-1")
+	default:
 		set("cleanup.policy", "delete")
 		set("retention.ms", bound(c.cfg.Retention.Time.Std().Milliseconds()))
 		set("retention.bytes", bound(int64(c.cfg.Retention.Bytes)))

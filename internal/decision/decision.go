@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -18,7 +18,8 @@ const Version = 1
 // Limits.
 const (
 	MaxEncoded = 16 << 10
-	MaxValue   = 256
+	MaxValue   = 512 // bytes of one term's value
+	MaxTerms   = 4
 )
 
 // Action is what the gateway does with a request of the entity.
@@ -26,18 +27,10 @@ type Action string
 
 // The actions.
 const (
-	Block Action = "block" // answer 403
-	Limit Action = "limit" // answer 429 above a rate
-)
-
-// Scope says what kind of entity the value names.
-type Scope string
-
-// The scopes.
-const (
-	Address   Scope = "source.address" // value: one IP address
-	CIDR      Scope = "source.cidr"    // value: a prefix
-	Principal Scope = "principal.id"   // value: the principal's id
+	Block     Action = "block"     // answer 403
+	Limit     Action = "limit"     // answer 429 above a rate
+	Challenge Action = "challenge" // answer 401 until the client proves who it is, or 429 with the reason
+	Log       Action = "log"       // mark the request in the event, never refuse it
 )
 
 // State is where a decision stands in its life.
@@ -65,20 +58,31 @@ type Decision struct {
 	Version int    `json:"v"`
 	ID      string `json:"id"` // see [NewID]
 	Action  Action `json:"action"`
-	Scope   Scope  `json:"scope"`
-	Value   string `json:"value"`
-	Rate    *Rate  `json:"rate,omitempty"` // for Limit
-	Mode    Mode   `json:"mode"`
+	// Scope and Value are the first term of what the decision is about, And the others: a request must meet all of them. Terms are
+	// canonical and in the order of [Canonical].
+	Scope Scope  `json:"scope"`
+	Value string `json:"value"`
+	And   []Term `json:"and,omitempty"`
+	Rate  *Rate  `json:"rate,omitempty"` // for Limit
+	// Status is what a Challenge answers: 401 or 429.
+	Status int  `json:"status,omitempty"`
+	Mode   Mode `json:"mode"`
 	// Wanted is the mode that the rule asks for. Mode is Observe instead while the enforcer's switch is off.
-	Wanted  Mode      `json:"wanted,omitempty"`
-	State   State     `json:"state"`
-	Creator string    `json:"creator"` // "rule:<id>", "person:<name>"
-	Reason  Reason    `json:"reason"`
-	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires"` // mandatory
+	Wanted  Mode   `json:"wanted,omitempty"`
+	State   State  `json:"state"`
+	Creator string `json:"creator"` // "rule:<id>", "person:<name>"
+	// Approver is who let a proposal become active, or changed the decision last: "person:<name>".
+	Approver string    `json:"approver,omitempty"`
+	Reason   Reason    `json:"reason"`
+	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires"` // mandatory
 	// Guardrail names what turned the decision into a proposal; Note says it, or why the decision ended, to a person.
 	Guardrail string `json:"guardrail,omitempty"`
 	Note      string `json:"note,omitempty"`
+	// Offence is how often the entity was decided on within the ladder's memory, this time included; 0 for a person's decision.
+	Offence int `json:"offence,omitempty"`
+	// Share is the part of the last minutes' successful requests that the decision touches, 0 to 1, as estimated when it was made.
+	Share float64 `json:"share,omitempty"`
 }
 
 // Rate is a token bucket: Requests per Per on average, Burst at once.
@@ -99,14 +103,38 @@ type Reason struct {
 }
 
 // NewID returns the deterministic id of the decision that an alert causes: 32 hexadecimal digits of a SHA-256.
-func NewID(alertID string, action Action, scope Scope, value string) string {
-	h := sha256.Sum256([]byte(alertID + "\x00" + string(action) + "\x00" + string(scope) + "\x00" + value))
-	return hex.EncodeToString(h[:16])
+func NewID(alertID string, action Action, terms ...Term) string {
+	h := sha256.New()
+	h.Write([]byte(alertID + "\x00" + string(action)))
+	for _, t := range terms {
+		h.Write([]byte("\x00" + string(t.Scope) + "\x00" + t.Value))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Key is the decision's key on the compacted topic: one entity has at most one decision of each action.
+// Terms returns all terms of what the decision is about.
+func (d *Decision) Terms() []Term { return append([]Term{{d.Scope, d.Value}}, d.And...) }
+
+// Entity names what the decision is about, for people: "source.address=203.0.113.9 and api.route=/login".
+func (d *Decision) Entity() string {
+	var b strings.Builder
+	for i, t := range d.Terms() {
+		if i > 0 {
+			b.WriteString(" and ")
+		}
+		b.WriteString(string(t.Scope) + "=" + t.Value)
+	}
+	return b.String()
+}
+
+// Key is the decision's key on the compacted topic: one entity has at most one decision of each action. Values hold no control
+// characters, so the separator cannot occur in one.
 func (d *Decision) Key() []byte {
-	return []byte(string(d.Action) + "|" + string(d.Scope) + "|" + d.Value)
+	b := []byte(string(d.Action) + "|" + string(d.Scope) + "|" + d.Value)
+	for _, t := range d.And {
+		b = append(b, "\x1f"+string(t.Scope)+"|"+t.Value...)
+	}
+	return b
 }
 
 // Applies tells whether a gateway acts on the decision at the time now.
@@ -125,34 +153,16 @@ func (d *Decision) Validate() error {
 	switch {
 	case d.ID == "":
 		return errors.New("id is missing")
-	case d.Value == "" || len(d.Value) > MaxValue:
-		return fmt.Errorf("value has %d bytes, want 1 to %d", len(d.Value), MaxValue)
 	case d.Expires.IsZero():
 		return errors.New("expires is missing: every decision must expire")
 	case !d.Expires.After(d.Created):
 		return fmt.Errorf("expires %s is not after created %s", d.Expires.Format(time.RFC3339), d.Created.Format(time.RFC3339))
 	}
-	switch d.Action {
-	case Block:
-	case Limit:
-		if d.Rate == nil || d.Rate.Requests < 1 || d.Rate.Per <= 0 || d.Rate.Burst < 1 {
-			return errors.New("a limit needs a rate with requests, per and burst above zero")
-		}
-	default:
-		return fmt.Errorf("unknown action %.20q", d.Action)
+	if err := d.validateAction(); err != nil {
+		return err
 	}
-	switch d.Scope {
-	case Address:
-		if _, err := netip.ParseAddr(d.Value); err != nil {
-			return fmt.Errorf("value: %w", err)
-		}
-	case CIDR:
-		if _, err := netip.ParsePrefix(d.Value); err != nil {
-			return fmt.Errorf("value: %w", err)
-		}
-	case Principal:
-	default:
-		return fmt.Errorf("unknown scope %.40q", d.Scope)
+	if err := validTerms(d.Terms()); err != nil {
+		return err
 	}
 	switch d.State {
 	case Proposed, Active, Expired, Revoked:
@@ -161,6 +171,23 @@ func (d *Decision) Validate() error {
 	}
 	if d.Mode != Enforce && d.Mode != Observe {
 		return fmt.Errorf("unknown mode %.20q", d.Mode)
+	}
+	return nil
+}
+
+func (d *Decision) validateAction() error {
+	switch d.Action {
+	case Block, Log:
+	case Limit:
+		if d.Rate == nil || d.Rate.Requests < 1 || d.Rate.Per <= 0 || d.Rate.Burst < 1 {
+			return errors.New("a limit needs a rate with requests, per and burst above zero")
+		}
+	case Challenge:
+		if d.Status != 401 && d.Status != 429 {
+			return fmt.Errorf("a challenge needs status 401 or 429, got %d", d.Status)
+		}
+	default:
+		return fmt.Errorf("unknown action %.20q", d.Action)
 	}
 	return nil
 }

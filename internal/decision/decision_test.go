@@ -11,7 +11,7 @@ import (
 func sample() *Decision {
 	at := time.Date(2026, 10, 10, 13, 55, 36, 0, time.UTC)
 	return &Decision{
-		Version: Version, ID: NewID("alert", Limit, Address, "203.0.113.9"), Action: Limit, Scope: Address, Value: "203.0.113.9",
+		Version: Version, ID: NewID("alert", Limit, Term{Address, "203.0.113.9"}), Action: Limit, Scope: Address, Value: "203.0.113.9",
 		Rate: &Rate{Requests: 10, Per: time.Second, Burst: 20}, Mode: Enforce, State: Active, Creator: "rule:r",
 		Reason:  Reason{Alert: "alert", Rule: "r", Event: "e", EventTime: at},
 		Created: at, Expires: at.Add(time.Minute),
@@ -37,12 +37,12 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestNewID(t *testing.T) {
-	base := NewID("a", Block, Address, "203.0.113.9")
-	if len(base) != 32 || base != NewID("a", Block, Address, "203.0.113.9") {
+	base := NewID("a", Block, Term{Address, "203.0.113.9"})
+	if len(base) != 32 || base != NewID("a", Block, Term{Address, "203.0.113.9"}) {
 		t.Errorf("id %q", base)
 	}
-	for _, id := range []string{NewID("b", Block, Address, "203.0.113.9"), NewID("a", Limit, Address, "203.0.113.9"),
-		NewID("a", Block, Principal, "203.0.113.9"), NewID("a", Block, Address, "203.0.113.8")} {
+	for _, id := range []string{NewID("b", Block, Term{Address, "203.0.113.9"}), NewID("a", Limit, Term{Address, "203.0.113.9"}),
+		NewID("a", Block, Term{Principal, "203.0.113.9"}), NewID("a", Block, Term{Address, "203.0.113.8"})} {
 		if id == base {
 			t.Error("another decision has the same id")
 		}
@@ -77,7 +77,7 @@ func TestValidate(t *testing.T) {
 	for want, change := range map[string]func(*Decision){
 		"id is missing":              func(d *Decision) { d.ID = "" },
 		"value has 0 bytes":          func(d *Decision) { d.Value = "" },
-		"value has 257 bytes":        func(d *Decision) { d.Value = strings.Repeat("x", 257) },
+		"value has 513 bytes":        func(d *Decision) { d.Value = strings.Repeat("x", 513) },
 		"every decision must expire": func(d *Decision) { d.Expires = time.Time{} },
 		"is not after created":       func(d *Decision) { d.Expires = d.Created },
 		"a limit needs a rate":       func(d *Decision) { d.Rate = nil },

@@ -51,6 +51,7 @@ type batch struct {
 	buckets   map[int]map[string]*bucket
 	prefixes  bool
 	added     int64
+	changes   []Change // for the followers
 }
 
 // add takes one decision into the batch. Prefixes go to their trie at once.
@@ -76,6 +77,9 @@ func (b *batch) add(s *Set, e entity, d *decision.Decision, now time.Time) {
 	if taken {
 		b.limit(s, had, false)
 		b.limit(s, next(had), true)
+		if want := next(had); want != had && len(s.followers) > 0 {
+			b.changes = append(b.changes, Change{Old: s.effective(had), New: s.effective(want)})
+		}
 	}
 }
 

@@ -39,7 +39,10 @@ type Set struct {
 	count     atomic.Int64
 	refused   atomic.Uint64
 
-	write sync.Mutex // serialises Apply, Sync and sweep
+	write     sync.Mutex // serialises Apply, Sync, Throw, Follow and sweep; guards followers
+	followers []*follower
+	observing atomic.Bool
+	position  atomic.Int64
 
 	dirty  chan struct{} // capacity 1
 	saving sync.Mutex    // one snapshot at a time
@@ -110,6 +113,7 @@ func openAt(path string, log *slog.Logger, now func() time.Time) (*Set, error) {
 		stop:      make(chan struct{}),
 		done:      make(chan struct{}),
 	}
+	s.position.Store(-1)
 	ds, err := load(path, s.now())
 	switch {
 	case errors.Is(err, errCorrupt):
@@ -171,7 +175,9 @@ func (s *Set) apply(ds []*decision.Decision) bool {
 		}
 		b.add(s, e, d, now)
 	}
-	return b.commit(s)
+	changed := b.commit(s)
+	s.tell(b.changes)
+	return changed
 }
 
 // Lookup returns the decision that governs a request from addr by the principal, nil when there is none. An empty principal or

@@ -248,6 +248,7 @@ func (s *Set) removeExpired(ds []*decision.Decision, now time.Time) {
 		}
 	}
 	b.commit(s)
+	s.tell(b.changes)
 }
 
 func (s *Set) holds(e entity, d *decision.Decision) bool {
