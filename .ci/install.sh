@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the integration tests need and this machine lacks, from the distribution's packages: a C compiler for the race
-# detector, Java and Maven for Kafka, a mail server, a syslog server, NGINX. Does nothing when all are there.
+# detector, Java and Maven for Kafka, a mail server, a syslog server, and the gateways: NGINX, HAProxy, Caddy, Envoy. Does nothing
+# when all are there.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 declare -A package=(
   [gcc]=gcc [java]=openjdk-17-jre-headless [mvn]=maven [exim4]=exim4-daemon-light
-  [rsyslogd]=rsyslog [nginx]=nginx-light [openssl]=openssl [keytool]=openjdk-17-jre-headless
+  [rsyslogd]=rsyslog [nginx]=nginx-light [haproxy]=haproxy [caddy]=caddy [nft]=nftables [ip]=iproute2 [python3]=python3 [openssl]=openssl [keytool]=openjdk-17-jre-headless
 )
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -14,7 +16,12 @@ for tool in "${!package[@]}"; do
 done
 # rsyslog's TLS driver is a package of its own, without a program.
 ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || missing+=(rsyslog-gnutls)
-[ ${#missing[@]} -gt 0 ] || { echo "everything is installed"; exit 0; }
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+if [ ${#missing[@]} = 0 ]; then
+  .ci/envoy.sh >/dev/null
+  echo "everything is installed"
+  exit 0
+fi
 echo "installing: ${missing[*]}"
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "cannot install: this needs root and apt-get; install ${missing[*]} by hand and run again" >&2
@@ -29,3 +36,4 @@ if [ ! -e $policy ]; then
 fi
 apt-get update -q
 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+.ci/envoy.sh >/dev/null
