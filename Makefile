@@ -39,8 +39,8 @@ lint: ## formatting, vet, staticcheck
 fuzz: ## each fuzz target for FUZZTIME
 	@.ci/fuzz.sh $(FUZZTIME)
 
-bench: deps ## every benchmark, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+bench: deps ## every benchmark, with allocations; against a real Kafka too where java and mvn are there
+	@.ci/bench.sh $(BENCHTIME)
 
 mutation: build ## break each shipped rule in small ways; its tests must notice 90 %
 	$(BIN) rules mutate --min 90

@@ -41,6 +41,7 @@ type App struct {
 	bus        *bus.Client
 	engine     *engine.Engine
 	decisions  *active.Set
+	acks       *acks
 	gateway    *gateway.Gateway
 	collector  *collector.Collector
 	taps       []collector.Tap
@@ -181,6 +182,7 @@ func (a *App) newGateway() (err error) {
 	if a.unreadable, err = newUnreadable(a.reg); err != nil {
 		return err
 	}
+	a.acks = newAcks(a.bus, a.decisions, a.log)
 	a.gateway, err = gateway.New(a.cfg.Gateway, a.decisions, a.log, a.reg)
 	return config.In("gateway", err)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"github.com/warder/warder/internal/bus"
+	"github.com/warder/warder/internal/decision/active"
 	"github.com/warder/warder/internal/store"
 )
 
@@ -15,3 +16,6 @@ func (a *App) EnginePID() int { return a.engine.PID() }
 
 // Bus is the bus client.
 func (a *App) Bus() *bus.Client { return a.bus }
+
+// Decisions is what the gateways answer from.
+func (a *App) Decisions() *active.Set { return a.decisions }

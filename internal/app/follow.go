@@ -21,49 +21,84 @@ func newUnreadable(reg prometheus.Registerer) (prometheus.Counter, error) {
 	return c, reg.Register(c)
 }
 
-// followDecisions keeps the gateway's decisions as the topic says: that is the push. It never fails: a gateway that cannot
+// followDecisions keeps the gateways' decisions as the topic says: that is the push. It never fails: a gateway that cannot
 // learn of decisions acts on those that it has, and tries again. What the topic says up to now is taken at once, so that no
 // state that was overtaken long ago holds for a moment.
 func (a *App) followDecisions(ctx context.Context) error {
 	return a.persist(ctx, "the topic of decisions", new(waiting), func(ctx context.Context) error {
-		past := map[string]*decision.Decision{} // nil once the present is reached
+		past := &replay{decisions: map[string]*decision.Decision{}, mode: decision.Enforce, last: -1} // nil once the present is reached
 		learn := func(recs []bus.Record) error {
-			ds := a.readDecisions(recs)
-			if past == nil {
-				a.decisions.Apply(ds...)
+			ds, thrown := a.readDecisions(recs)
+			last := recs[len(recs)-1].Offset
+			if past != nil {
+				past.take(ds, thrown, last)
 				return nil
 			}
-			for _, d := range ds {
-				if key := string(d.Key()); d.Replaces(past[key], time.Now()) {
-					past[key] = d
-				}
+			if thrown != nil {
+				a.decisions.Throw(thrown.Mode)
 			}
+			a.decisions.Apply(ds...)
+			a.decisions.Mark(last)
+			a.acks.wake()
 			return nil
 		}
 		return a.bus.Tail(ctx, bus.TopicDecisions, learn, func() {
-			a.decisions.Sync(slices.Collect(maps.Values(past))...)
+			a.decisions.Throw(past.mode)
+			a.decisions.Sync(slices.Collect(maps.Values(past.decisions))...)
+			a.decisions.Mark(past.last)
 			past = nil
+			a.acks.wake()
 		})
 	})
 }
 
-// readDecisions returns what the records hold. A record without a value is of a decision that ended long ago: the gateway let
-// it end on its own.
-func (a *App) readDecisions(recs []bus.Record) []*decision.Decision {
-	ds := make([]*decision.Decision, 0, len(recs))
+// replay is what the topic said before the present was reached.
+type replay struct {
+	decisions map[string]*decision.Decision
+	mode      decision.Mode // of the switch
+	last      int64         // offset
+}
+
+func (p *replay) take(ds []*decision.Decision, thrown *decision.Switch, last int64) {
+	p.last = last
+	if thrown != nil {
+		p.mode = thrown.Mode
+	}
+	for _, d := range ds {
+		if key := string(d.Key()); d.Replaces(p.decisions[key], time.Now()) {
+			p.decisions[key] = d
+		}
+	}
+}
+
+// readDecisions returns what the records hold, and how the switch was thrown last, nil when it was not. A record without a value
+// is of a decision that ended long ago: the gateway let it end on its own.
+func (a *App) readDecisions(recs []bus.Record) (ds []*decision.Decision, thrown *decision.Switch) {
 	for _, r := range recs {
 		if len(r.Value) == 0 {
 			continue
 		}
-		d, err := decision.Decode(r.Value)
-		if err != nil {
+		if err := readDecision(r, &ds, &thrown); err != nil {
 			a.unreadable.Inc()
 			a.log.Error("decision on the topic cannot be read; it is ignored", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", err)
-			continue
 		}
-		ds = append(ds, d)
 	}
-	return ds
+	return ds, thrown
+}
+
+func readDecision(r bus.Record, ds *[]*decision.Decision, thrown **decision.Switch) error {
+	if string(r.Key) == decision.SwitchKey {
+		s, err := decision.DecodeSwitch(r.Value)
+		if err == nil {
+			*thrown = &s
+		}
+		return err
+	}
+	d, err := decision.Decode(r.Value)
+	if err == nil {
+		*ds = append(*ds, d)
+	}
+	return err
 }
 
 // Watch tells of each alert and decision that is written from now on, until ctx ends; it is for showing them to people. The

@@ -82,6 +82,7 @@ func (a *App) runPipeline(ctx context.Context) error {
 	}
 	if a.decisions != nil {
 		stage("decisions", a.followDecisions)
+		stage("acknowledgements", a.acks.Run)
 	}
 	if a.detector != nil {
 		stage("detector", a.detector.Run)
