@@ -160,6 +160,38 @@ func (f *fetcher) bounds(ctx context.Context) (first, end int64, err error) {
 	return first, end, err
 }
 
+// seek returns the offset of the first record that is not older than t, end when there is none. It repeats what fails until ctx
+// ends, which is its only error.
+func (f *fetcher) seek(ctx context.Context, t time.Time, end int64) (int64, error) {
+	wait := backoff{min: 20 * time.Millisecond, max: 2 * time.Second}
+	for {
+		err := f.connect(ctx)
+		if err == nil {
+			conn := f.conn
+			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			_ = conn.SetReadDeadline(time.Now().Add(callTimeout))
+			var at int64
+			at, err = conn.ReadOffset(t)
+			stop()
+			if err == nil && at < 0 {
+				at = end
+			}
+			if err == nil {
+				return at, nil
+			}
+		}
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		f.close()
+		f.client.layout.forget(f.id.topic)
+		if f.warn.ok() {
+			f.client.log.Warn("cannot look up a time in kafka, trying again", "topic", f.id.topic, "partition", f.id.partition, "err", err)
+		}
+		wait.wait(ctx)
+	}
+}
+
 func (f *fetcher) seekFirst() error {
 	if err := f.conn.SetReadDeadline(time.Now().Add(callTimeout)); err != nil {
 		return err

@@ -39,6 +39,12 @@ func (c *Client) ReadPartition(ctx context.Context, topic string, partition int,
 // nil. caughtUp, which may be nil, is called once, when all records that were there at the start have been handed over. Calls
 // of fn and caughtUp never overlap. Tail waits for an absent broker or topic. An error of fn ends it and is returned as it is.
 func (c *Client) Tail(ctx context.Context, topic string, fn func([]Record) error, caughtUp func()) error {
+	return c.TailFrom(ctx, topic, time.Time{}, fn, caughtUp)
+}
+
+// TailFrom is Tail, but each partition starts at its first record that is not older than since, by the time of the record. The zero
+// time is the log's start.
+func (c *Client) TailFrom(ctx context.Context, topic string, since time.Time, fn func([]Record) error, caughtUp func()) error {
 	partitions, err := c.awaitTopic(ctx, topic)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -46,7 +52,7 @@ func (c *Client) Tail(ctx context.Context, topic string, fn func([]Record) error
 		}
 		return fmt.Errorf("tail kafka topic %s: %w", topic, err)
 	}
-	t := &tail{client: c, topic: topic, fn: fn, caughtUp: caughtUp, behind: partitions}
+	t := &tail{client: c, topic: topic, since: since, fn: fn, caughtUp: caughtUp, behind: partitions}
 	g, gctx := errgroup.WithContext(ctx)
 	for p := range partitions {
 		g.Go(func() error { return t.run(gctx, p) })
@@ -57,6 +63,7 @@ func (c *Client) Tail(ctx context.Context, topic string, fn func([]Record) error
 type tail struct {
 	client *Client
 	topic  string
+	since  time.Time // zero: from the start
 
 	mu       sync.Mutex // held while fn or caughtUp runs
 	fn       func([]Record) error
@@ -76,6 +83,11 @@ func (t *tail) run(ctx context.Context, partition int) error {
 		return fmt.Errorf("tail kafka topic %s partition %d: %w", t.topic, partition, err)
 	}
 	f.next = first
+	if !t.since.IsZero() {
+		if f.next, err = f.seek(ctx, t.since, end); err != nil {
+			return nil // ctx has ended
+		}
+	}
 	behind := true
 	for {
 		if behind && f.next >= end {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,6 +61,35 @@ func testTail(t *testing.T, cfg bus.Config) {
 	broken := errors.New("broken")
 	if err := c.Tail(within(t), top, func([]bus.Record) error { return broken }, nil); !errors.Is(err, broken) {
 		t.Errorf("Tail = %v, want the error of fn", err)
+	}
+}
+
+func testTailFrom(t *testing.T, cfg bus.Config) {
+	c, _ := client(t, cfg)
+	top := topic(t, cfg, 2)
+	since := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	old, young := numbered(top, 0, 0, 10), numbered(top, 0, 10, 10)
+	for i := range old {
+		old[i].Time, young[i].Time = since.Add(-time.Millisecond), since
+	}
+	produce(t, c, append(old, young...)...)
+	only := numbered(top, 1, 0, 5) // a partition with nothing young enough
+	for i := range only {
+		only[i].Time = since.Add(-time.Hour)
+	}
+	produce(t, c, only...)
+	l := newLog()
+	caughtUp := make(chan int, 1)
+	start(t, func(ctx context.Context) error {
+		return c.TailFrom(ctx, top, since, func(recs []bus.Record) error { return l.handle(ctx, recs) }, func() { caughtUp <- l.count() })
+	})
+	if n := <-caughtUp; n != 10 {
+		t.Errorf("caught up after %d records, want 10", n)
+	}
+	produce(t, c, numbered(top, 1, 5, 5)...)
+	l.awaitCount(t, 15)
+	if d := cmp.Diff(want(10, 10), l.partition(0)); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -47,6 +47,7 @@ func conformance(t *testing.T, cfg bus.Config) {
 		{"members share partitions", testMembers},
 		{"tail", testTail},
 		{"tail of an empty topic", testTailEmpty},
+		{"tail from a time on", testTailFrom},
 		{"read partition is bounded", testReadPartition},
 		{"dead letter", testDeadLetter},
 	}
