@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -62,23 +61,13 @@ func changeColumns() []column[changeRow] {
 	}
 }
 
-// InsertDecisions adds the changes to the history, and an entry for each to the audit log. A change is left out when the history has
+// InsertDecisions adds the changes to the history. A change is left out when the history has
 // it, or when it says what the decision's newest row says already. nil says that all are there; after an error some may be, and
 // the same changes can be given again. Changes of one decision must come in order and from one caller.
 func (s *Store) InsertDecisions(ctx context.Context, changes []Change) error {
 	for _, batch := range byMonth(changes, func(c Change) time.Time { return c.Updated }, maxKeyed) {
 		rows, err := s.newChanges(ctx, batch)
 		if err != nil {
-			return err
-		}
-		// The entries come first: they have ids of their own, so if what follows fails they are found when it is tried again.
-		entries := make([]Entry, len(rows))
-		for i, r := range rows {
-			if entries[i], err = changeEntry(r); err != nil {
-				return err
-			}
-		}
-		if err = s.InsertAudit(ctx, entries); err != nil {
 			return err
 		}
 		if err = insert(ctx, s, "decisions", changeColumns(), rows); err != nil {
@@ -140,19 +129,4 @@ func (s *Store) history(ctx context.Context, changes []Change) (history, error) 
 		return h, s.cfg.explain("read the decisions' history", err)
 	}
 	return h, nil
-}
-
-// changeEntry is the audit entry of a decision's change; its id follows from the change.
-func changeEntry(r changeRow) (Entry, error) {
-	detail, err := json.Marshal(map[string]any{
-		"decision": r.ID, "action": r.Action, "scope": r.Scope, "mode": r.Mode, "expires": r.Expires,
-		"alert": r.Reason.Alert, "rule": r.Reason.Rule, "note": r.Note,
-	})
-	if err != nil {
-		return Entry{}, fmt.Errorf("store: audit entry: %w", err)
-	}
-	return Entry{
-		ID: NewEntryID("decision", string(r.change[:])), Time: r.Updated, Actor: r.Creator,
-		Action: "decision." + string(r.State), Subject: string(r.Scope) + "=" + r.Value, Detail: string(detail),
-	}, nil
 }

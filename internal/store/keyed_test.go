@@ -80,10 +80,8 @@ func TestDecisionsKeepTheirHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, table := range []string{"decisions", "audit"} {
-		if got := count(t, cfg, table); got != 5 {
-			t.Errorf("%s: %d rows, want 5", table, got)
-		}
+	if got := count(t, cfg, "decisions"); got != 5 {
+		t.Errorf("%d rows, want 5", got)
 	}
 	got, err := s.Decisions(t.Context(), store.DecisionFilter{State: decision.Active})
 	if err != nil {
@@ -97,9 +95,5 @@ func TestDecisionsKeepTheirHistory(t *testing.T) {
 	}
 	if got, err = s.Decisions(t.Context(), store.DecisionFilter{State: decision.Revoked}); err != nil || len(got) != 0 {
 		t.Errorf("revoked once, active now: listed as revoked: %v, %v", got, err)
-	}
-	entries, err := s.Audit(t.Context(), store.AuditFilter{Subject: "source.address=203.0.113.9"})
-	if err != nil || len(entries) != 5 || entries[0].Action != "decision.active" || entries[0].Actor != "rule:login-stuffing" {
-		t.Errorf("audit: %+v, %v", entries, err)
 	}
 }

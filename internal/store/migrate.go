@@ -129,6 +129,7 @@ func (s *Store) applyRetention(ctx context.Context) error {
 		{"alerts", "time", int64(r.Alerts.Std().Seconds())},
 		{"decisions", "updated", int64(r.Decisions.Std().Seconds())},
 		{"audit", "time", int64(r.Audit.Std().Seconds())},
+		{"ledger", "time", int64(r.Audit.Std().Seconds())},
 	} {
 		var have string
 		err := s.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/decision"
+	"github.com/warder/warder/internal/decision/ledger"
 )
 
 // MaxRows is the most rows that a read returns.
@@ -47,8 +48,8 @@ type Stats struct {
 	Events    uint64 // rows; no collapsing is needed, repeats are kept out
 	Refused   uint64 // events that a decision answered
 	Alerts    uint64
-	Decisions uint64 // distinct decisions with a change
-	Audit     uint64
+	Decisions uint64    // distinct decisions with a change
+	Audit     uint64    // lines of the decision ledger
 	First     time.Time // of the events; zero without any
 	Last      time.Time
 }
@@ -71,7 +72,7 @@ func (s *Store) Stats(ctx context.Context, since time.Time) (Stats, error) {
 	}{
 		{"count alerts", "SELECT count() FROM alerts WHERE time >= {since:DateTime64(9, 'UTC')}", &out.Alerts},
 		{"count decisions", "SELECT uniqExact(id) FROM decisions WHERE updated >= {since:DateTime64(9, 'UTC')}", &out.Decisions},
-		{"count audit entries", "SELECT count() FROM audit WHERE time >= {since:DateTime64(9, 'UTC')}", &out.Audit},
+		{"count audit entries", "SELECT count() FROM ledger WHERE time >= {since:DateTime64(9, 'UTC')}", &out.Audit},
 	} {
 		if err = s.each(ctx, c.what, c.sql, at, func(r driver.Rows) error { return r.Scan(c.to) }); err != nil {
 			return Stats{}, err
@@ -165,29 +166,35 @@ func (s *Store) Decisions(ctx context.Context, f DecisionFilter) ([]Change, erro
 	return out, err
 }
 
-// AuditFilter narrows a list of audit entries. Zero fields do not narrow.
+// AuditFilter narrows a list of the ledger's entries. Zero fields do not narrow.
 type AuditFilter struct {
 	Since, Until time.Time // Until is exclusive
-	Subject      string
+	Decision     string    // id
+	Entity       string
 	Limit        int // at most MaxRows; 0 is MaxRows
 }
 
-// Audit lists audit entries, newest first.
-func (s *Store) Audit(ctx context.Context, f AuditFilter) ([]Entry, error) {
-	q := newSelect("SELECT id, time, actor, action, subject, detail FROM audit")
+// Audit lists entries of the decision ledger, newest first: also those that do not count in their chain.
+func (s *Store) Audit(ctx context.Context, f AuditFilter) ([]*ledger.Entry, error) {
+	q := newSelect("SELECT line FROM ledger")
 	q.span("time", f.Since, f.Until)
-	if f.Subject != "" {
-		q.where("subject = {subject:String}", clickhouse.Named("subject", f.Subject))
+	if f.Decision != "" {
+		q.where("decision = {decision:String}", clickhouse.Named("decision", f.Decision))
 	}
-	var out []Entry
-	err := s.each(ctx, "list audit entries", q.text("ORDER BY time DESC, id LIMIT 1 BY id", f.Limit), q.args, func(r driver.Rows) error {
-		var e Entry
-		var id string
-		if err := r.Scan(&id, &e.Time, &e.Actor, &e.Action, &e.Subject, &e.Detail); err != nil {
+	if f.Entity != "" {
+		q.where("entity = {entity:String}", clickhouse.Named("entity", f.Entity))
+	}
+	var out []*ledger.Entry
+	err := s.each(ctx, "list the ledger", q.text("ORDER BY position DESC LIMIT 1 BY id", f.Limit), q.args, func(r driver.Rows) error {
+		var line string
+		if err := r.Scan(&line); err != nil {
 			return err
 		}
-		e.ID = EntryID([]byte(id))
-		out = append(out, e)
+		l, err := ledger.Parse([]byte(line))
+		if err != nil {
+			return err
+		}
+		out = append(out, l.Entry)
 		return nil
 	})
 	return out, err

@@ -1,4 +1,4 @@
-// Package ingest is the store's stage: it takes events, alerts and decisions from the bus into ClickHouse, each once.
+// Package ingest is the store's stage: it takes events, alerts, decisions and the ledger from the bus into ClickHouse, each once.
 //
 // The offset of a record is committed when it is in the table. A store that is away holds its consumers up, and nothing else; the
 // bus tries again, later and later up to 30 s, and logs. What cannot be decoded goes to the dead letters and is passed over.
@@ -16,6 +16,7 @@ import (
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/decision"
+	"github.com/warder/warder/internal/decision/ledger"
 	"github.com/warder/warder/internal/event"
 	"github.com/warder/warder/internal/store"
 )
@@ -25,6 +26,7 @@ const (
 	GroupEvents    = "warder.store.events"
 	GroupAlerts    = "warder.store.alerts"
 	GroupDecisions = "warder.store.decisions"
+	GroupAudit     = "warder.store.audit"
 )
 
 // The least time between two small inserts of one partition. ClickHouse wants few and large inserts; while one waits, the next
@@ -57,6 +59,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 	g.Go(func() error { return i.client.Consume(ctx, GroupEvents, bus.TopicEvents, i.openEvents) })
 	g.Go(func() error { return i.client.Consume(ctx, GroupAlerts, bus.TopicAlerts, i.openAlerts) })
 	g.Go(func() error { return i.client.Consume(ctx, GroupDecisions, bus.TopicDecisions, i.openDecisions) })
+	g.Go(func() error { return i.client.Consume(ctx, GroupAudit, bus.TopicAudit, i.openAudit) })
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("store stage: %w", err)
 	}
@@ -91,5 +94,16 @@ func (i *Ingest) openDecisions(context.Context, int) (bus.Partition, int64, erro
 			return store.Change{Decision: d, Updated: r.Time}, err
 		},
 		insert: i.store.InsertDecisions,
+	}, bus.Committed, nil
+}
+
+func (i *Ingest) openAudit(context.Context, int) (bus.Partition, int64, error) {
+	return &lane[store.LedgerLine]{
+		ingest: i, pace: otherPace,
+		decode: func(r bus.Record) (store.LedgerLine, error) {
+			l, err := ledger.Parse(r.Value)
+			return store.LedgerLine{Line: l, Offset: r.Offset}, err
+		},
+		insert: i.store.InsertLedger,
 	}, bus.Committed, nil
 }
