@@ -31,6 +31,7 @@ const (
 	lagEvery   = 10 * time.Second // how often the lag is asked for
 	stuckAfter = time.Minute      // without progress behind the topics, Ready says so
 	lagTimeout = 5 * time.Second
+	warnEvery  = time.Minute
 )
 
 // Bus is what the stage needs of the message bus; *bus.Client is it.
@@ -55,6 +56,7 @@ type Stage struct {
 	finger  string
 	now     func() time.Time
 	ready   chan struct{} // closed when the ledger was read to its end
+	gone    chan struct{} // closed when the ledger is read no more
 	history *history
 
 	mu     sync.Mutex
@@ -62,6 +64,7 @@ type Stage struct {
 	waits  map[string]chan struct{} // by hash: closed when the entry was read back
 	lag    int64
 	behind time.Time // since when there is lag without progress; zero without lag
+	warned time.Time // when something wrong with the ledger was logged last
 }
 
 // New returns the stage. It makes the signing key when there is none.
@@ -74,7 +77,7 @@ func New(cfg Config, b Bus, log *slog.Logger, reg prometheus.Registerer) (*Stage
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	s := &Stage{bus: b, log: log, key: key, finger: ledger.Fingerprint(key.Public().(ed25519.PublicKey)), now: time.Now,
-		ready: make(chan struct{}), history: &history{}, waits: map[string]chan struct{}{},
+		ready: make(chan struct{}), gone: make(chan struct{}), history: &history{}, waits: map[string]chan struct{}{},
 		books: map[string]*book{ledger.Decisions: newBook(), ledger.Acks: newBook()}}
 	if s.m, err = newMetrics(reg); err != nil {
 		return nil, fmt.Errorf("audit: register metrics: %w", err)
@@ -85,7 +88,10 @@ func New(cfg Config, b Bus, log *slog.Logger, reg prometheus.Registerer) (*Stage
 // Run reads the ledger, then writes it until ctx ends. It returns nil then. It may be called once.
 func (s *Stage) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.bus.Tail(gctx, bus.TopicAudit, s.follow, func() { close(s.ready) }) })
+	g.Go(func() error {
+		defer close(s.gone)
+		return s.bus.Tail(gctx, bus.TopicAudit, s.follow, func() { close(s.ready) })
+	})
 	g.Go(func() error { return s.bus.Consume(gctx, GroupDecisions, bus.TopicDecisions, s.open(ledger.Decisions)) })
 	g.Go(func() error { return s.bus.Consume(gctx, GroupAcks, bus.TopicAcks, s.open(ledger.Acks)) })
 	g.Go(func() error { s.watch(gctx); return nil })
@@ -118,8 +124,7 @@ func (s *Stage) follow(recs []bus.Record) error {
 		l, err := ledger.Parse(r.Value)
 		if err != nil {
 			s.m.orphans.Inc()
-			s.log.Error("the ledger holds something that is no entry; it is ignored, and `warder audit verify` reports it",
-				"offset", r.Offset, "error", err)
+			s.warn("the ledger holds something that is no entry; it is ignored, and `warder audit verify` reports it", "offset", r.Offset, "error", err)
 			continue
 		}
 		s.take(l, r.Offset)
@@ -140,11 +145,19 @@ func (s *Stage) take(l *ledger.Line, offset int64) {
 		s.m.orphans.Inc()
 	}
 	if !l.Intact() || place != ledger.Linked && place.Counts() || place == ledger.Astray {
-		s.log.Error("the ledger was tampered with; run `warder audit verify`", "chain", l.Entry.Chain, "seq", l.Entry.Seq, "offset", offset)
+		s.warn("the ledger was tampered with; run `warder audit verify`", "chain", l.Entry.Chain, "seq", l.Entry.Seq, "offset", offset)
 	}
 	if w := s.waits[l.Hash]; w != nil {
 		close(w)
 		delete(s.waits, l.Hash)
+	}
+}
+
+// warn logs what is wrong with the ledger, once a minute at most: verify tells all of it.
+func (s *Stage) warn(message string, args ...any) {
+	if now := s.now(); now.Sub(s.warned) >= warnEvery {
+		s.warned = now
+		s.log.Error(message, args...)
 	}
 }
 
@@ -279,9 +292,10 @@ func (s *Stage) write(ctx context.Context, lines []*ledger.Line) error {
 	select {
 	case <-back:
 		return nil
+	case <-s.gone: // the process ends; whoever comes next reads it
 	case <-ctx.Done():
-		return errors.Join(errors.New("the ledger's end could not be read back"), ctx.Err())
 	}
+	return errors.New("the ledger's end could not be read back")
 }
 
 func (s *Stage) await(hash string) <-chan struct{} {

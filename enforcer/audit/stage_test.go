@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -250,3 +251,54 @@ type lagging struct {
 }
 
 func (l *lagging) Lag(context.Context, string, string) (int64, error) { return l.lag, nil }
+
+// A broker that writes and says that it failed makes repeats, and they are harmless.
+func TestWrittenButNotAcknowledged(t *testing.T) {
+	c := &client{topics: newTopics(), chunk: 3}
+	c.append(life()...)
+	calls := 0
+	c.produce = func(recs []bus.Record) (int, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if calls++; calls%2 == 1 {
+			return (len(recs) + calls%3) / 2, errKilled
+		}
+		return len(recs), nil
+	}
+	s, stop := start(t, c, keyFile(t))
+	reached(t, s, lifeDecisions, lifeAcks)
+	stop()
+	lines, _ := verify(t, c, ledger.Options{})
+	if len(lines[ledger.Decisions]) != lifeDecisions+1 || len(lines[ledger.Acks]) != lifeAcks {
+		t.Errorf("%d and %d entries", len(lines[ledger.Decisions]), len(lines[ledger.Acks]))
+	}
+}
+
+// BenchmarkRead is what an entry costs at start.
+func BenchmarkRead(b *testing.B) {
+	s, err := New(Config{Key: filepath.Join(b.TempDir(), "audit.key")}, &client{topics: newTopics()}, bustest.Log(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	recs := make([]bus.Record, 500)
+	for i := range recs {
+		recs[i] = decide(fmt.Sprint("d", i), fmt.Sprintf("203.0.113.%d", i%200), decision.Active, nil)
+		recs[i].Offset = int64(i)
+	}
+	lines, err := s.compose(ledger.Decisions, recs)
+	if err != nil {
+		b.Fatal(err)
+	}
+	out := make([]bus.Record, len(lines))
+	for i, l := range lines {
+		out[i] = bus.Record{Value: l.Text()}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.books[ledger.Decisions] = newBook()
+		if err := s.follow(out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(out)), "µs/entry")
+}

@@ -43,7 +43,8 @@ const (
 // it one for the public key, whose name ends in .pub instead of the file's extension. Processes that do so at once get the same key.
 func OpenKey(file string) (ed25519.PrivateKey, error) {
 	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	made := errors.Is(err, fs.ErrNotExist)
+	if made {
 		if err = makeKey(file); err != nil {
 			return nil, fmt.Errorf("make the ledger's signing key: %w", err)
 		}
@@ -56,7 +57,8 @@ func OpenKey(file string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the ledger's signing key %s %w; restore it, or move it away and a new one is made", file, err)
 	}
-	if err = writePublic(PublicFile(file), key.Public().(ed25519.PublicKey)); err != nil {
+	if err = writePublic(PublicFile(file), key.Public().(ed25519.PublicKey)); err != nil && made {
+		// A key that was put there may lie in a folder that is only read; its public half is also in the ledger.
 		return nil, fmt.Errorf("write the ledger's public key: %w", err)
 	}
 	return key, nil

@@ -85,11 +85,11 @@ func (w *writer) head() ledger.Head { return ledger.Head{Chain: w.chain, Seq: w.
 func clean() (lines [][]byte, heads []ledger.Head) {
 	d, a := newWriter(ledger.Decisions, key(1)), newWriter(ledger.Acks, key(2))
 	from := int64(-1)
-	for i := range 6 {
+	for i := range 4 {
 		d.decision(ledger.Active, fmt.Sprint("d", i), nil)
 		a.tell(&ledger.Entry{Kind: ledger.Ack, From: &from, Gateway: &decision.Ack{Version: 1, Gateway: "edge", Offset: int64(i)}})
 		d.decision(ledger.Expired, fmt.Sprint("d", i), nil)
-		if i == 3 {
+		if i == 1 {
 			d.key = key(2)
 			d.start()
 		}

@@ -137,14 +137,14 @@ type checked struct {
 	joined  map[string]bool
 	source  int64 // offset of the last record told of; -1 before the first
 	told    recent
-	pending []fork
+	pending map[string][]fork // by source, "" for starts
+	waiting int               // of pending
 	newest  time.Time
 }
 
 // fork is an entry that does not count, until the chain tells of its record.
 type fork struct {
 	line, seq uint64
-	source    string // "" for a start
 	key       string
 }
 
@@ -181,7 +181,7 @@ func (v *Verifier) Line(b []byte) {
 	e := l.Entry
 	c := v.chains[e.Chain]
 	if c == nil {
-		c = &checked{joined: map[string]bool{}, source: -1}
+		c = &checked{joined: map[string]bool{}, source: -1, pending: map[string][]fork{}}
 		v.chains[e.Chain] = c
 	}
 	seq, _ := c.Head()
@@ -232,12 +232,13 @@ func (v *Verifier) signature(c *checked, l *Line, counts bool) {
 
 // fork keeps an entry that does not count until it is known whether the chain tells the same.
 func (v *Verifier) fork(c *checked, e *Entry) {
-	f := fork{line: v.report.Lines, seq: e.Seq, key: e.Key, source: e.Source.id()}
+	f, source := fork{line: v.report.Lines, seq: e.Seq, key: e.Key}, e.Source.id()
 	switch {
-	case f.source != "" && c.told.set[f.source]:
+	case source != "" && c.told.set[source]:
 		c.report.Forks++
-	case len(c.pending) < remembered:
-		c.pending = append(c.pending, f)
+	case c.waiting < remembered:
+		c.pending[source] = append(c.pending[source], f)
+		c.waiting++
 	default:
 		v.misplaced(e.Chain, f)
 	}
@@ -289,12 +290,11 @@ func (v *Verifier) source(c *checked, e *Entry) {
 	c.source = at
 	id := e.Source.id()
 	c.told.add(id, true)
-	c.pending = slices.DeleteFunc(c.pending, func(f fork) bool {
-		if f.source == id {
-			c.report.Forks++
-		}
-		return f.source == id
-	})
+	if n := len(c.pending[id]); n > 0 {
+		c.report.Forks += uint64(n)
+		c.waiting -= n
+		delete(c.pending, id)
+	}
 	if c.report.First.IsZero() {
 		c.report.First = e.Time
 	}
@@ -331,13 +331,7 @@ func (v *Verifier) Finish() Report {
 	}
 	for _, name := range sortedKeys(v.chains) {
 		c := v.chains[name]
-		for _, f := range c.pending {
-			if f.source == "" && (v.joined[f.key] || v.pinned[f.key]) {
-				c.report.Forks++
-				continue
-			}
-			v.misplaced(name, f)
-		}
+		v.unresolved(name, c)
 		c.report.Chain = name
 		c.report.Seq, c.report.Hash = c.Head()
 		v.report.Chains = append(v.report.Chains, c.report)
@@ -348,6 +342,19 @@ func (v *Verifier) Finish() Report {
 		v.report.Keys = append(v.report.Keys, KeyReport{k, v.signed[k]})
 	}
 	return v.report
+}
+
+// unresolved judges the entries that still do not count at the end. The start of a key that joined after all is harmless.
+func (v *Verifier) unresolved(chain string, c *checked) {
+	for _, source := range sortedKeys(c.pending) {
+		for _, f := range c.pending[source] {
+			if source == "" && (v.joined[f.key] || v.pinned[f.key]) {
+				c.report.Forks++
+				continue
+			}
+			v.misplaced(chain, f)
+		}
+	}
 }
 
 func sortedKeys[V any](m map[string]V) []string {
