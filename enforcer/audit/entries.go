@@ -49,7 +49,7 @@ func (d *draft) decided(e *ledger.Entry, value []byte) error {
 	e.Reason, e.Expires = &rec.Reason, rec.Expires
 	old := d.decision(e.Action, e.Entity)
 	if old != nil && old.Decision != e.Decision {
-		if rec.State != decision.Expired {
+		if rec.State != decision.Expired && !ended(old) {
 			e.Replaces = old.Decision
 		}
 		old = nil
@@ -69,7 +69,7 @@ func kind(state decision.State, old, e *ledger.Entry) ledger.Kind {
 		return ledger.Revoked
 	}
 	switch {
-	case old == nil, old.Kind == ledger.Expired, old.Kind == ledger.Revoked:
+	case old == nil, ended(old):
 		return ledger.Active
 	case old.Kind == ledger.Proposed:
 		return ledger.Approved
@@ -80,6 +80,8 @@ func kind(state decision.State, old, e *ledger.Entry) ledger.Kind {
 	}
 	return ledger.Changed
 }
+
+func ended(e *ledger.Entry) bool { return e.Kind == ledger.Expired || e.Kind == ledger.Revoked }
 
 // removed tells that the topic forgets an entity, named by its key; see [decision.Decision.Key].
 func (d *draft) removed(e *ledger.Entry, key string) {

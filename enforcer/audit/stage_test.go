@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -301,4 +302,33 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(out)), "µs/entry")
+}
+
+// FuzzRecord: whatever stands on the topics, there is an entry for it, or nothing to say; the ledger never stands still over it.
+func FuzzRecord(f *testing.F) {
+	for _, r := range life() {
+		f.Add(r.Topic == bus.TopicAcks, r.Key, r.Value, int64(0))
+	}
+	wide := decide("d", "203.0.113.9", decision.Active, func(d *decision.Decision) { d.Note = "@" })
+	f.Add(false, wide.Key, bytes.Replace(wide.Value, []byte("@"), bytes.Repeat([]byte("<"), decision.MaxEncoded-len(wide.Value)), 1), int64(1)<<62)
+	f.Add(false, bytes.Repeat([]byte{1}, 2*decision.MaxEncoded), []byte(nil), int64(-1)<<62)
+	s, err := New(Config{Key: filepath.Join(f.TempDir(), "audit.key")}, &client{topics: newTopics()}, bustest.Log(), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, ack bool, key, value []byte, ms int64) {
+		chain, topic := ledger.Decisions, bus.TopicDecisions
+		if ack {
+			chain, topic = ledger.Acks, bus.TopicAcks
+		}
+		lines, err := s.compose(chain, []bus.Record{{Topic: topic, Key: key, Value: value, Time: time.UnixMilli(ms)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range lines {
+			if got, err := ledger.Parse(l.Text()); err != nil || !got.Intact() {
+				t.Errorf("%s: %v", l.Text(), err)
+			}
+		}
+	})
 }

@@ -20,8 +20,9 @@ import (
 // Version is the schema version of an entry.
 const Version = 1
 
-// MaxLine bounds an encoded line, in bytes. What an entry tells is bounded by [decision.MaxEncoded].
-const MaxLine = 64 << 10
+// MaxLine bounds an encoded line, in bytes. What an entry tells is bounded by [decision.MaxEncoded], of which JSON makes six times as
+// much at worst.
+const MaxLine = 128 << 10
 
 // The chains: one for each source topic, so that two owners never write one chain.
 const (
