@@ -59,7 +59,24 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// lifeFlag reads --for.
+// reading asks the API for something, and prints it for people or as JSON.
+func reading[T any](c *cobra.Command, s streams, f *apiFlags, asJSON bool, ask func(*apiClient, *T) error, print func(*T)) error {
+	cl, err := f.client()
+	if err != nil {
+		return err
+	}
+	var v T
+	if err := ask(cl, &v); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(s.out, v)
+	}
+	print(&v)
+	return nil
+}
+
+// lifeFlag checks --for.
 func lifeFlag(c *cobra.Command, text string) error {
 	d, err := config.ParseDuration(text)
 	if text == "" {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -126,9 +125,6 @@ func (c *apiClient) call(ctx context.Context, method, path string, query url.Val
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
-	}
-	if method == http.MethodPost && path == "decisions" {
-		req.Header.Set("Idempotency-Key", rand.Text())
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -23,23 +23,13 @@ func newDecisionsShow(s streams, f *apiFlags) *cobra.Command {
 	c := &cobra.Command{Use: "show ID", Short: "Show one decision", Long: "Shows one decision: what it does, until when, and why.",
 		Example: "  warder decisions show 4f1c0a9e", Args: one("the id of a decision")}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		cl, err := f.client()
-		if err != nil {
-			return err
-		}
-		id, err := cl.resolve(c.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		var d api.Decision
-		if err := cl.call(c.Context(), http.MethodGet, "decisions/"+id, nil, nil, &d); err != nil {
-			return err
-		}
-		if asJSON {
-			return printJSON(s.out, d)
-		}
-		newPageOf(s.out).decision(&d)
-		return nil
+		return reading(c, s, f, asJSON, func(cl *apiClient, d *api.Decision) error {
+			id, err := cl.resolve(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return cl.call(c.Context(), http.MethodGet, "decisions/"+id, nil, nil, d)
+		}, newPageOf(s.out).decision)
 	}
 	jsonFlag(c, &asJSON)
 	return c
@@ -53,19 +43,9 @@ and the rule behind it, the guardrails, who approved, which gateways have
 acknowledged, and what was refused since.`,
 		Example: "  warder decisions explain 203.0.113.9\n  warder decisions explain 4f1c0a9e", Args: one("an id, or an entity such as 203.0.113.9")}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		cl, err := f.client()
-		if err != nil {
-			return err
-		}
-		var e api.Explanation
-		if err := cl.explain(c.Context(), args[0], &e); err != nil {
-			return err
-		}
-		if asJSON {
-			return printJSON(s.out, e)
-		}
-		newPageOf(s.out).explanation(&e)
-		return nil
+		return reading(c, s, f, asJSON, func(cl *apiClient, e *api.Explanation) error {
+			return cl.explain(c.Context(), args[0], e)
+		}, newPageOf(s.out).explanation)
 	}
 	jsonFlag(c, &asJSON)
 	return c

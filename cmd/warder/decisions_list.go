@@ -30,6 +30,9 @@ func newDecisionsList(s streams, api *apiFlags) *cobra.Command {
 newest first. Ended ones stay for enforcer.keep_ended: --all shows them too.`,
 		Example: "  warder decisions list\n  warder decisions list --value 203.0.113.9 --all\n  warder decisions list --state proposed --json", Args: noArgs}
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if f.all && f.state != "" {
+			return wrong(c, "--all is all states, and --state some: give one of them")
+		}
 		if f.limit < 1 {
 			return wrong(c, "--limit %d is not above zero", f.limit)
 		}
@@ -47,7 +50,6 @@ newest first. Ended ones stay for enforcer.keep_ended: --all shows them too.`,
 	c.Flags().BoolVar(&f.all, "all", false, "ended ones, too")
 	c.Flags().IntVar(&f.limit, "limit", 1000, "show at most `n`, the newest")
 	jsonFlag(c, &f.json)
-	c.MarkFlagsMutuallyExclusive("all", "state")
 	return c
 }
 

@@ -29,31 +29,19 @@ Without an argument it says how the switch stands.`,
 		return nil
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		cl, err := f.client()
-		if err != nil {
-			return err
-		}
-		var sw api.Switch
-		if len(args) == 0 {
-			err = cl.call(c.Context(), http.MethodGet, "switch", nil, nil, &sw)
-		} else {
-			err = cl.call(c.Context(), http.MethodPut, "switch", nil, api.SwitchRequest{Mode: decision.Mode(args[0]), Note: note}, &sw)
-		}
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return printJSON(s.out, sw)
-		}
-		printSwitch(s, sw)
-		return nil
+		return reading(c, s, f, asJSON, func(cl *apiClient, sw *api.Switch) error {
+			if len(args) == 0 {
+				return cl.call(c.Context(), http.MethodGet, "switch", nil, nil, sw)
+			}
+			return cl.call(c.Context(), http.MethodPut, "switch", nil, api.SwitchRequest{Mode: decision.Mode(args[0]), Note: note}, sw)
+		}, func(sw *api.Switch) { printSwitch(s, sw) })
 	}
 	c.Flags().StringVar(&note, "note", "", "why, for people and the audit ledger")
 	jsonFlag(c, &asJSON)
 	return c
 }
 
-func printSwitch(s streams, sw api.Switch) {
+func printSwitch(s streams, sw *api.Switch) {
 	p := console.NewPalette(console.WantsColour(s.out))
 	text := p.Green("enforce") + ": decisions do what they say"
 	if sw.Mode == decision.Observe {

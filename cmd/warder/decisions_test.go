@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,8 +25,8 @@ import (
 // dutyToken is the token of a server that "api ROLE" starts.
 const dutyToken = "duty-0123456789abcdef"
 
-// serveAPI is the script command "api [ROLE]": it runs the enforcer's API with some decisions in it until the script ends. With a role it
-// has one token, of that role, in WARDER_API_TOKEN; without one its own in the data folder.
+// serveAPI is the script command "api [ROLE [tls]]": it runs the enforcer's API with some decisions in it until the script ends. With a
+// role it has one token, of that role, in WARDER_API_TOKEN; without one its own in the data folder. With tls it has a certificate, in ca.pem.
 func serveAPI(ts *testscript.TestScript, _ bool, args []string) {
 	cfg := api.DefaultConfig()
 	cfg.Listen, cfg.DataDir = "127.0.0.1:0", filepath.Join(ts.MkAbs("data"), "warder")
@@ -33,9 +36,14 @@ func serveAPI(ts *testscript.TestScript, _ bool, args []string) {
 		cfg.Tokens = []api.Token{{Name: "duty", Token: config.NewSecret(dutyToken), Role: api.Role(args[0])}}
 		ts.Setenv("WARDER_API_TOKEN", dutyToken)
 	}
+	scheme := "http://"
+	if len(args) > 1 {
+		scheme = "https://"
+		cfg.TLS = certificate(ts)
+	}
 	s, err := api.New(cfg, someDecisions(), nil, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
 	ts.Check(err)
-	ts.Setenv("WARDER_API", "http://"+s.Addr())
+	ts.Setenv("WARDER_API", scheme+s.Addr())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -45,6 +53,19 @@ func serveAPI(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	// A file with a token, for --token-file.
 	ts.Check(os.WriteFile(ts.MkAbs("other.token"), []byte(strings.Repeat("x", 20)+"\n"), 0o600))
+}
+
+// certificate writes one for 127.0.0.1, and its key.
+func certificate(ts *testscript.TestScript) api.TLS {
+	lender := httptest.NewTLSServer(nil)
+	defer lender.Close()
+	pair := lender.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	ts.Check(err)
+	out := api.TLS{CertFile: ts.MkAbs("ca.pem"), KeyFile: ts.MkAbs("key.pem")}
+	ts.Check(os.WriteFile(out.CertFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600))
+	ts.Check(os.WriteFile(out.KeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
+	return out
 }
 
 func someDecisions() *apitest.Decisions {

@@ -42,6 +42,11 @@ Commands:
 Flags:
 {{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
 {{- end}}
+{{- if .HasAvailableInheritedFlags}}
+
+Flags of all these commands:
+{{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
+{{- end}}
 {{- if .HasAvailableSubCommands}}
 
 "{{.CommandPath}} COMMAND --help" says more about a command.

@@ -81,7 +81,7 @@ func description() (*openapi3.T, error) {
 	return doc, doc.Validate(context.Background())
 }
 
-// checked validates every answer against the description.
+// checked validates every answer, and every accepted request, against the description.
 type checked struct {
 	t      *testing.T
 	router routers.Router
@@ -106,9 +106,18 @@ func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, nil // not in the description: the caller looks at the status
 	}
 	exercised.Store(route.Method+" "+route.Path, true)
+	in := &openapi3filter.RequestValidationInput{Request: ask, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
+	if resp.StatusCode/100 == 2 { // what is accepted must be described
+		if r.GetBody != nil {
+			ask.Body, _ = r.GetBody()
+		}
+		if err := openapi3filter.ValidateRequest(r.Context(), in); err != nil {
+			c.t.Errorf("%s %s is accepted, but not as described: %v", r.Method, r.URL, err)
+		}
+	}
 	err = openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: ask, PathParams: params, Route: route},
-		Status:                 resp.StatusCode, Header: resp.Header, Body: io.NopCloser(bytes.NewReader(body)),
+		RequestValidationInput: in, Status: resp.StatusCode, Header: resp.Header, Body: io.NopCloser(bytes.NewReader(body)),
 		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	})
 	if err != nil {

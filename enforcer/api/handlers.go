@@ -49,7 +49,7 @@ func (s *Server) add(w http.ResponseWriter, r *http.Request, who person) (*answe
 	}
 	key := r.Header.Get("Idempotency-Key")
 	if key == "" {
-		return s.made(s.decisions.Add(r.Context(), who.by(), req))
+		return s.made(r, who, req)
 	}
 	if p := checkKey(key); p != nil {
 		return nil, p
@@ -68,7 +68,7 @@ func (s *Server) addOnce(r *http.Request, who person, req enforcer.Request, key 
 	}
 	var out *Decision
 	defer func() { s.replays.end(key, out) }()
-	a, p := s.made(s.decisions.Add(r.Context(), who.by(), req))
+	a, p := s.made(r, who, req)
 	if p == nil {
 		d := a.body.(Decision)
 		out = &d
@@ -76,24 +76,21 @@ func (s *Server) addOnce(r *http.Request, who person, req enforcer.Request, key 
 	return a, p
 }
 
-func (s *Server) made(d *decision.Decision, err error) (*answer, *problem) {
-	a, p := s.changed("decision added", d, err)
+func (s *Server) made(r *http.Request, who person, req enforcer.Request) (*answer, *problem) {
+	d, err := s.decisions.Add(r.Context(), who.by(), req)
+	a, p := s.changed("decision added", who, d, err)
 	if p == nil {
 		a.status = http.StatusCreated
 	}
 	return a, p
 }
 
-// changed logs what a person changed, and answers with it. The decision names the person.
-func (s *Server) changed(what string, d *decision.Decision, err error) (*answer, *problem) {
+// changed logs what a person changed, and answers with it.
+func (s *Server) changed(what string, who person, d *decision.Decision, err error) (*answer, *problem) {
 	if err != nil {
 		return nil, s.failed(what, err)
 	}
-	by := d.Approver
-	if by == "" {
-		by = d.Creator
-	}
-	s.log.Info(what, "by", by, "id", d.ID, "state", d.State)
+	s.log.Info(what, "by", who.by(), "id", d.ID, "state", d.State)
 	return ok(wireDecision(d)), nil
 }
 
@@ -116,7 +113,7 @@ func (s *Server) extend(w http.ResponseWriter, r *http.Request, who person) (*an
 		return nil, p
 	}
 	d, err := s.decisions.Extend(r.Context(), who.by(), r.PathValue("id"), ttl)
-	return s.changed("decision extended", d, err)
+	return s.changed("decision extended", who, d, err)
 }
 
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request, who person) (*answer, *problem) {
@@ -125,7 +122,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, who person) (*an
 		return nil, p
 	}
 	d, err := s.decisions.Revoke(r.Context(), who.by(), r.PathValue("id"), note)
-	return s.changed("decision revoked", d, err)
+	return s.changed("decision revoked", who, d, err)
 }
 
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, who person) (*answer, *problem) {
@@ -134,7 +131,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, who person) (*a
 		return nil, p
 	}
 	d, err := s.decisions.Approve(r.Context(), who.by(), r.PathValue("id"), note)
-	return s.changed("decision approved", d, err)
+	return s.changed("decision approved", who, d, err)
 }
 
 func readNote(w http.ResponseWriter, r *http.Request) (string, *problem) {
@@ -223,6 +220,7 @@ func (s *Server) readAudit(w http.ResponseWriter, r *http.Request, _ person) (*a
 	}
 	if err != nil {
 		s.log.Warn("audit stream broken off", "err", err)
+		s.requests.WithLabelValues(r.URL.Path, "broken_off").Inc()
 		panic(http.ErrAbortHandler)
 	}
 	begin()
