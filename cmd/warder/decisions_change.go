@@ -64,7 +64,8 @@ func (f *addFlags) request(c *cobra.Command, value string) (*api.AddRequest, err
 			return nil, wrong(c, "%.80q is neither an address nor a CIDR: say with --scope what it is", value)
 		}
 	}
-	r := &api.AddRequest{Action: decision.Action(f.action), Terms: []decision.Term{{Scope: scope, Value: value}}, TTL: f.life, Status: f.status, Note: f.note}
+	r := &api.AddRequest{Action: decision.Action(f.action), Terms: []decision.Term{{Scope: scope, Value: value}}, TTL: f.life,
+		Status: f.status, Note: f.note}
 	for _, w := range f.with {
 		scope, value, ok := strings.Cut(w, "=")
 		if !ok || value == "" {

@@ -34,7 +34,8 @@ type apiFlags struct{ url, tokenFile, caFile string }
 
 func (f *apiFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.url, "api", "", "the API's `URL` (default $WARDER_API, else http://127.0.0.1:9601)")
-	fs.StringVar(&f.tokenFile, "token-file", "", "`file` with the token (default $WARDER_API_TOKEN itself, else api.token in the data folder of warder up)")
+	fs.StringVar(&f.tokenFile, "token-file", "",
+		"`file` with the token (default $WARDER_API_TOKEN itself, else api.token in the data folder of warder up)")
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM `file` with the authorities that vouch for an https API")
 }
 

@@ -111,13 +111,15 @@ func decisionTable(s streams, found []api.Decision, sw api.Switch) error {
 		if d.Offence > 0 {
 			offence = strconv.Itoa(d.Offence)
 		}
-		t.Row(short(d.ID), console.Clean(string(d.Action), 12), console.Clean(d.Entity, 80), standing(p, d, now), remaining(d, now), origin(d), offence)
+		t.Row(short(d.ID), console.Clean(string(d.Action), 12), console.Clean(d.Entity, 80),
+			standing(p, d, now), remaining(d, now), origin(d), offence)
 	}
 	if err := t.Write(s.out, p, console.Width(s.out)); err != nil {
 		return err
 	}
 	if first := found[0]; first.State == decision.Proposed {
-		fmt.Fprintf(s.out, "\nProposals wait for a person. `warder decisions explain %s` says why,\n`warder decisions approve %[1]s` puts it in force.\n", short(first.ID))
+		fmt.Fprintf(s.out, "\nProposals wait for a person. `warder decisions explain %s` says why,\n"+
+			"`warder decisions approve %[1]s` puts it in force.\n", short(first.ID))
 	}
 	return nil
 }

@@ -41,14 +41,15 @@ func unauthenticated(detail string) *problem {
 }
 
 func tooManyFailures(wait time.Duration) *problem {
-	p := newProblem(http.StatusTooManyRequests, "too_many_failures", "this address has sent too many wrong tokens; try again in %d seconds", seconds(wait))
+	p := newProblem(http.StatusTooManyRequests, "too_many_failures",
+		"this address has sent too many wrong tokens; try again in %d seconds", seconds(wait))
 	p.retryAfter = seconds(wait)
 	return p
 }
 
 func forbidden(who person, needed Role, what string) *problem {
-	return newProblem(http.StatusForbidden, "forbidden", "%s needs the role %s, and %s has the role %s; ask somebody who has it, or change api.tokens",
-		what, needed, who.name, who.role)
+	return newProblem(http.StatusForbidden, "forbidden",
+		"%s needs the role %s, and %s has the role %s; ask somebody who has it, or change api.tokens", what, needed, who.name, who.role)
 }
 
 // invalid is the problem of one field, parameter or header.

@@ -71,7 +71,8 @@ func readBody(w http.ResponseWriter, r *http.Request, optional bool) ([]byte, *p
 		return nil, nil
 	}
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return nil, newProblem(http.StatusUnsupportedMediaType, "media_type", "the body must be JSON: send the header \"Content-Type: application/json\"")
+		return nil, newProblem(http.StatusUnsupportedMediaType, "media_type",
+			"the body must be JSON: send the header \"Content-Type: application/json\"")
 	}
 	return b, nil
 }
