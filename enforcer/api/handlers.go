@@ -34,7 +34,7 @@ func (s *Server) get(_ http.ResponseWriter, r *http.Request, _ person) (*answer,
 	if !found {
 		return nil, newProblem(http.StatusNotFound, "not_found",
 			"there is no decision with the id %.40q; ended ones are kept for enforcer.keep_ended, "+
-			"and the audit ledger has them all", r.PathValue("id"))
+				"and the audit ledger has them all", r.PathValue("id"))
 	}
 	return ok(wireDecision(d)), nil
 }
