@@ -29,7 +29,7 @@ type auditFlags struct {
 }
 
 func (f *auditFlags) add(c *cobra.Command) {
-	f.api.add(c)
+	f.api.register(c.Flags())
 	c.Flags().StringArrayVar(&f.keys, "public-key", nil, "believe only the keys in these `FILE`s (audit.pub); can be repeated")
 }
 
@@ -109,7 +109,7 @@ func newAuditExport(s streams) *cobra.Command {
 entry a line. warder audit verify reads it.`,
 		Example: "  warder audit export --token-file token > ledger.jsonl", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			in, err := api.audit(c.Context())
+			in, err := api.ledger(c.Context())
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ entry a line. warder audit verify reads it.`,
 			}
 			return nil
 		}}
-	api.add(c)
+	api.register(c.Flags())
 	return c
 }
 

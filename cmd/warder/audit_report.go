@@ -26,7 +26,7 @@ func writeAudit(w io.Writer, rep ledger.Report, asJSON bool) error {
 		fmt.Fprintf(w, "and %s more\n", grouped(more))
 	}
 	for _, c := range rep.Chains {
-		fmt.Fprintf(w, "%s: %s entries up to %s\n", c.Chain, grouped(c.Entries), short(c.Hash))
+		fmt.Fprintf(w, "%s: %s entries up to %s\n", c.Chain, grouped(c.Entries), shortHash(c.Hash))
 		note(w, c.Repeats, "stand there more than once, byte for byte: harmless, their writer tried again")
 		note(w, c.Forks, "do not count: harmless, two writers were at it at once and the chain tells the same")
 		if c.Unseen > 0 {
@@ -88,8 +88,8 @@ func span(rep ledger.Report) string {
 	return fmt.Sprintf(", from %s to %s", first.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339))
 }
 
-// short is a hash's beginning, for people.
-func short(hash string) string { return hash[:min(len(hash), 16)] + "…" }
+// shortHash is a hash's beginning, for people.
+func shortHash(hash string) string { return hash[:min(len(hash), 16)] + "…" }
 
 // grouped writes 12,345.
 func grouped(n uint64) string {

@@ -41,6 +41,10 @@ func TestAuditOverTheAPI(t *testing.T) {
 	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	wrong := filepath.Join(t.TempDir(), "wrong")
+	if err := os.WriteFile(wrong, []byte("another\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	call := func(args ...string) (code int, out, errs string) {
 		var o, e bytes.Buffer
 		code = run(append([]string{"audit", args[0], "--api", srv.URL}, args[1:]...), streams{strings.NewReader(""), &o, &e})
@@ -55,8 +59,8 @@ func TestAuditOverTheAPI(t *testing.T) {
 	if code, out, errs := call("head", "--token-file", token); code != exitOK || out != string(files["heads.golden"]) {
 		t.Errorf("head: %d, %s%s", code, out, errs)
 	}
-	if code, _, errs := call("verify"); code != exitFailed || !strings.Contains(errs, "--token-file") || strings.Contains(errs, "\x1b") {
-		t.Errorf("without a token: %d, %s", code, errs)
+	if code, _, errs := call("verify", "--token-file", wrong); code != exitFailed || !strings.Contains(errs, "127.0.0.1") || strings.Contains(errs, "\x1b") {
+		t.Errorf("with a wrong token: %d, %s", code, errs)
 	}
 	cut = true
 	if code, _, errs := call("verify", "--token-file", token); code != exitFailed || !strings.Contains(errs, "read the ledger") {

@@ -19,6 +19,7 @@ import (
 	"github.com/warder/warder/collector/gateway"
 	"github.com/warder/warder/detector/stage"
 	"github.com/warder/warder/enforcer"
+	"github.com/warder/warder/enforcer/audit"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/decision/active"
@@ -48,6 +49,7 @@ type App struct {
 	detector   *stage.Stage
 	rules      *ruleWatch
 	enforcer   *enforcer.Enforcer
+	audit      *audit.Stage
 	dispatcher *sinks.Dispatcher
 
 	unreadable prometheus.Counter // decisions on the topic that the gateway cannot read

@@ -13,6 +13,7 @@ import (
 	"github.com/warder/warder/collector/gateway"
 	"github.com/warder/warder/detector/stage"
 	"github.com/warder/warder/enforcer"
+	"github.com/warder/warder/enforcer/audit"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/engine"
@@ -40,6 +41,7 @@ type Config struct {
 	Rules      Rules                 `yaml:"rules"`
 	Detector   stage.Config          `yaml:"detector"`
 	Enforcer   enforcer.Config       `yaml:"enforcer"`
+	Audit      audit.Config          `yaml:"audit"`
 	Sinks      Sinks                 `yaml:"sinks"`
 }
 
@@ -152,6 +154,7 @@ func (c Config) resolved() Config {
 	under(&c.Engine.Dir, "engine")
 	under(&c.Collector.Spool.Dir, "spool")
 	under(&c.Gateway.DataDir, "gateway")
+	under(&c.Audit.Key, "audit.key")
 	c.AccessLogs = slices.Clone(c.AccessLogs)
 	for i := range c.AccessLogs {
 		under(&c.AccessLogs[i].State, "access-logs")
