@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/warder/warder/internal/clientaddr"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/tlsconf"
 	"golang.org/x/net/http/httpguts"
@@ -190,7 +190,7 @@ func (c *Config) Validate() error {
 		bad("max_connections", "is %d, want 0 (no bound) or more", c.MaxConnections)
 	}
 	for i, p := range c.TrustedProxies {
-		if _, err := parsePrefix(p); err != nil {
+		if _, err := clientaddr.ParsePrefix(p); err != nil {
 			bad(fmt.Sprintf("trusted_proxies[%d]", i), "%q is not an address or a prefix such as 10.0.0.0/8", p)
 		}
 	}
@@ -273,20 +273,4 @@ func (r *Route) prefix() string {
 		return p
 	}
 	return "/"
-}
-
-// parsePrefix reads an address or a prefix; IPv4-mapped IPv6 becomes IPv4.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		a = a.Unmap().WithZone("")
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	if p.Addr().Is4In6() && p.Bits() >= 96 {
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-	}
-	return p.Masked(), nil
 }

@@ -198,7 +198,7 @@ func (g *Gateway) refusedByServer(c *conn, code int) {
 	e.Response.Code = code
 	if ap, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
 		peer := ap.Addr().Unmap().WithZone("")
-		if g.trusted.trusts(peer) {
+		if g.trusted.Trusts(peer) {
 			e.Source.Peer = peer
 		} else {
 			e.Source.Address, e.Source.Port = peer, ap.Port()

@@ -69,7 +69,7 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *exchange {
 		e.Request.Scheme = "https"
 		e.TLS = event.TLS{Version: strings.TrimPrefix(tls.VersionName(r.TLS.Version), "TLS "), SNI: r.TLS.ServerName}
 	}
-	e.Source.Address = g.trusted.client(peer.Addr(), r.Header)
+	e.Source.Address = g.trusted.Client(peer.Addr(), r.Header)
 	if e.Source.Address == peer.Addr() {
 		e.Source.Port = peer.Port()
 	} else {

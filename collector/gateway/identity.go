@@ -195,7 +195,7 @@ type headerSource struct {
 
 func (s headerSource) identify(r *http.Request) (identity, bool) {
 	name := r.Header.Get(s.name)
-	if name == "" || !s.trusted.trusts(peerOf(r).Addr()) {
+	if name == "" || !s.trusted.Trusts(peerOf(r).Addr()) {
 		return identity{}, false
 	}
 	return proven(typeHeader, name, event.Auth{Outcome: outcomeSuccess}), true

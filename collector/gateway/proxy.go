@@ -110,7 +110,7 @@ func (g *Gateway) rewrite(r *route, pr *httputil.ProxyRequest) {
 	}
 	g.trusted.forwarded(pr.Out.Header, pr.In, x.peer, x.ev.Source.Address, x.ev.Request.Scheme)
 	pr.Out.Header.Set("X-Request-Id", x.ev.Request.ID)
-	if !g.trusted.trusts(x.peer) {
+	if !g.trusted.Trusts(x.peer) {
 		for _, name := range g.assertions {
 			pr.Out.Header.Del(name)
 		}
