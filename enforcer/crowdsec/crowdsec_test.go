@@ -2,6 +2,9 @@ package crowdsec
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -477,3 +480,22 @@ type discard struct{ h http.Header }
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(b []byte) (int, error) { return io.Discard.Write(b) }
 func (d discard) WriteHeader(int)             {}
+
+// A verified certificate stands for a key; one that nobody verified does not.
+func TestCertificate(t *testing.T) {
+	cfg := configured()
+	s := server(t, open(t), cfg)
+	r := httptest.NewRequest("GET", "/v1/heartbeat", nil)
+	r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{Subject: pkix.Name{CommonName: "edge-2"}}}}}
+	if _, ok := s.guard.who(r, time.Now()); ok {
+		t.Error("a certificate counts without client_ca_file")
+	}
+	s.guard.certs = true
+	if name, ok := s.guard.who(r, time.Now()); !ok || name != "edge-2" {
+		t.Errorf("%q %v", name, ok)
+	}
+	r.TLS.VerifiedChains = nil
+	if _, ok := s.guard.who(r, time.Now()); ok {
+		t.Error("a certificate counts that nobody verified")
+	}
+}

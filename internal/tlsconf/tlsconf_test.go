@@ -102,3 +102,32 @@ func TestYAML(t *testing.T) {
 		t.Errorf("unknown key: %v", err)
 	}
 }
+
+func TestServer(t *testing.T) {
+	cert, key := pair(t)
+	c, err := Server{CertFile: cert, KeyFile: key, ClientCAFile: cert}.Config()
+	if err != nil || c.MinVersion != tls.VersionTLS12 || len(c.Certificates) != 1 || c.ClientCAs == nil || c.ClientAuth != tls.RequireAndVerifyClientCert {
+		t.Errorf("%v %+v", err, c)
+	}
+	if c, err := (Server{}).Config(); c != nil || err != nil {
+		t.Errorf("the zero value is %v, %v", c, err)
+	}
+	for name, tt := range map[string]struct {
+		s    Server
+		want string
+	}{
+		"no key":         {Server{CertFile: cert}, "cert_file:"},
+		"authority only": {Server{ClientCAFile: cert}, "client_ca_file:"},
+		"no such file":   {Server{CertFile: "nowhere", KeyFile: key}, "cert_file:"},
+	} {
+		if err := tt.s.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := (Server{CertFile: key, KeyFile: key}).Config(); err == nil || !strings.Contains(err.Error(), "cert_file:") {
+		t.Error(err)
+	}
+	if _, err := (Server{CertFile: cert, KeyFile: key, ClientCAFile: key}).Config(); err == nil || !strings.Contains(err.Error(), "client_ca_file:") {
+		t.Error(err)
+	}
+}
