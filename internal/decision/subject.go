@@ -19,7 +19,7 @@ type Subject struct {
 }
 
 // Matches tells whether the request meets every term of the decision, whatever its state. It is the definition that faster
-// look-ups are tested against.
+// look-ups are tested against; it parses the values each time: see [Decision.Matcher].
 func (d *Decision) Matches(q *Subject) bool {
 	if !matches(Term{d.Scope, d.Value}, q) {
 		return false
@@ -43,9 +43,9 @@ func matches(t Term, q *Subject) bool {
 	case ASN:
 		return q.ASN != 0 && t.Value == strconv.FormatUint(uint64(q.ASN), 10)
 	case APIKey:
-		return q.APIKey && t.Value == q.Principal
+		return q.APIKey && t.Value != "" && t.Value == q.Principal
 	}
-	return t.Value == q.text(t.Scope)
+	return t.Value != "" && t.Value == q.text(t.Scope)
 }
 
 // text is the value of a scope that is compared as text.
@@ -71,7 +71,8 @@ func (q *Subject) text(s Scope) string {
 type Verdict struct {
 	// Decision governs the request; nil when none applies.
 	Decision *Decision
-	// Observed tells that the decision only observes: the request passes and is marked.
+	// Observed tells that the request passes and is marked, because the decision only observes what it would have refused. A Log
+	// decision refuses nothing and is never observed.
 	Observed bool
 	// Status is what to answer: 0 lets the request pass, 403, 429 or 401 refuse it.
 	Status int

@@ -51,13 +51,36 @@ func Canonical(terms ...Term) ([]Term, error) {
 		}
 		out[i] = Term{t.Scope, v}
 	}
-	slices.SortStableFunc(out, func(a, b Term) int { return scopeRank(a.Scope) - scopeRank(b.Scope) })
+	slices.SortStableFunc(out, func(a, b Term) int { return a.Scope.Rank() - b.Scope.Rank() })
 	return out, validTerms(out)
 }
 
-func scopeRank(s Scope) int { return slices.Index(scopes, s) }
-
-var scopes = Scopes()
+// Rank returns the scope's place in [Scopes], -1 for an unknown one. It does not allocate.
+func (s Scope) Rank() int {
+	switch s {
+	case Address:
+		return 0
+	case Principal:
+		return 1
+	case APIKey:
+		return 2
+	case CIDR:
+		return 3
+	case Fingerprint:
+		return 4
+	case UserAgent:
+		return 5
+	case Tenant:
+		return 6
+	case Route:
+		return 7
+	case ASN:
+		return 8
+	case Country:
+		return 9
+	}
+	return -1
+}
 
 func canonical(t Term) (string, error) {
 	switch t.Scope {
@@ -102,7 +125,7 @@ func validTerms(terms []Term) error {
 		if err := t.validate(); err != nil {
 			return err
 		}
-		if i > 0 && scopeRank(terms[i-1].Scope) >= scopeRank(t.Scope) {
+		if i > 0 && terms[i-1].Scope.Rank() >= t.Scope.Rank() {
 			return fmt.Errorf("terms %s and %s are out of order or repeat", terms[i-1].Scope, t.Scope)
 		}
 	}

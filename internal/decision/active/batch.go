@@ -1,85 +1,62 @@
 package active
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/warder/warder/internal/decision"
 )
 
-// entity is the canonical form of decision.Key: one address or prefix has one spelling here, however the decision writes it.
-type entity struct {
-	action decision.Action
-	scope  decision.Scope
-	addr   netip.Addr
-	prefix netip.Prefix
-	name   string
-}
-
-// entityOf validates the decision and finds its entity. IPv4-mapped IPv6 is IPv4, an address has no zone, a prefix is masked.
-func entityOf(d *decision.Decision) (entity, error) {
-	if err := d.Validate(); err != nil {
-		return entity{}, err
-	}
-	e := entity{action: d.Action, scope: d.Scope}
-	switch d.Scope {
-	case decision.Address:
-		a, err := netip.ParseAddr(d.Value)
-		if err != nil {
-			return entity{}, err
-		}
-		e.addr = a.Unmap().WithZone("")
-	case decision.CIDR:
-		p, err := netip.ParsePrefix(d.Value)
-		if err != nil {
-			return entity{}, err
-		}
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		e.prefix = p.Masked()
-	case decision.Principal:
-		e.name = d.Value
-	}
-	return e, nil
-}
-
-// batch collects changes, so that a shard is copied once however many of its entries change.
+// batch collects changes, so that a shard is copied once however many of its entries change. The caller holds Set.write from newBatch
+// to commit.
 type batch struct {
-	addresses map[int]map[[16]byte]slot
-	names     map[int]map[string]slot
-	buckets   map[int]map[string]*bucket
-	prefixes  bool
-	added     int64
-	changes   []Change // for the followers
+	set        *Set
+	addresses  edits[[16]byte, slot]
+	principals edits[string, slot]
+	names      edits[name, slot]
+	nodes      edits[place, node]
+	buckets    edits[string, *bucket]
+	levels     [64]int // nodes of each level: how many more
+	anchored   [scopeCount]int64
+	used       [scopeCount]int64
+	added      int64
+	changed    bool
+	changes    []Change // for the followers
 }
 
-// add takes one decision into the batch. Prefixes go to their trie at once.
-func (b *batch) add(s *Set, e entity, d *decision.Decision, now time.Time) {
-	next := func(had *decision.Decision) *decision.Decision { return successor(had, d, now) }
-	var had *decision.Decision
-	var taken bool
-	switch e.scope {
-	case decision.Address:
-		k := e.addr.As16()
-		if b.addresses == nil {
-			b.addresses = map[int]map[[16]byte]slot{}
-		}
-		had, taken = swap(s, b, s.addresses, b.addresses, k, d.Action, next)
-	case decision.Principal:
-		if b.names == nil {
-			b.names = map[int]map[string]slot{}
-		}
-		had, taken = swap(s, b, s.names, b.names, e.name, d.Action, next)
-	case decision.CIDR:
-		had, taken = b.swapPrefix(s, e.prefix, d.Action, next)
+func newBatch(s *Set) *batch {
+	return &batch{
+		set:       s,
+		addresses: edits[[16]byte, slot]{in: s.addresses}, principals: edits[string, slot]{in: s.principals},
+		names: edits[name, slot]{in: s.names}, nodes: edits[place, node]{in: s.prefixes.nodes}, buckets: edits[string, *bucket]{in: s.buckets},
 	}
-	if taken {
-		b.limit(s, had, false)
-		b.limit(s, next(had), true)
-		if want := next(had); want != had && len(s.followers) > 0 {
-			b.changes = append(b.changes, Change{Old: s.effective(had), New: s.effective(want)})
-		}
+}
+
+// add takes one decision about the entity into the batch.
+func (b *batch) add(e *entity, d *decision.Decision, now time.Time) {
+	chain := b.chain(e)
+	had := chain.find(e)
+	want := successor(had, d, now)
+	if want != had && !b.full(had, want) {
+		b.replace(e, chain, had, want)
+	}
+}
+
+// remove takes the decision of the entity out.
+func (b *batch) remove(e *entity, had *decision.Decision) { b.replace(e, b.chain(e), had, nil) }
+
+// replace puts want (nil: nothing) in had's place in the entity's chain.
+func (b *batch) replace(e *entity, chain *slot, had, want *decision.Decision) {
+	b.changed = true
+	b.put(e, chain.replace(e, want))
+	b.count(had, -1)
+	b.count(want, 1)
+	b.limit(had, false)
+	b.limit(want, true)
+	if want != nil {
+		b.set.endings.push(untilOf(want), want)
+	}
+	if len(b.set.followers) > 0 {
+		b.changes = append(b.changes, Change{Old: b.set.effective(had), New: b.set.effective(want)})
 	}
 }
 
@@ -96,7 +73,8 @@ func successor(had, d *decision.Decision, now time.Time) *decision.Decision {
 }
 
 // full counts and logs a decision that the set has no room for.
-func (b *batch) full(s *Set, had, want *decision.Decision) bool {
+func (b *batch) full(had, want *decision.Decision) bool {
+	s := b.set
 	if want == nil || had != nil || s.count.Load()+b.added < MaxEntries {
 		return false
 	}
@@ -106,112 +84,129 @@ func (b *batch) full(s *Set, had, want *decision.Decision) bool {
 	return true
 }
 
-func (b *batch) counted(had, want *decision.Decision) {
-	if had != nil {
-		b.added--
+func (b *batch) count(d *decision.Decision, n int64) {
+	if d == nil {
+		return
 	}
-	if want != nil {
-		b.added++
+	b.added += n
+	b.anchored[d.Scope.Rank()] += n
+	b.used[d.Scope.Rank()] += n
+	for _, t := range d.And {
+		b.used[t.Scope.Rank()] += n
 	}
 }
 
-// swap puts what succeeds it (nil removes) in the place of the entity's decision of that action and returns what was there. It
-// is not taken when the set is full.
-func swap[K comparable](s *Set, b *batch, in *shards[K, slot], edits map[int]map[K]slot, k K, action decision.Action,
-	next func(*decision.Decision) *decision.Decision) (had *decision.Decision, taken bool) {
-	i := in.index(k)
-	m, ok := edits[i]
-	if !ok {
-		m = in.edit(i)
-		edits[i] = m
+// chain returns the decisions that stand where the entity belongs; nil for none.
+func (b *batch) chain(e *entity) *slot {
+	switch e.scope {
+	case decision.Address:
+		return b.addresses.find(e.prefix.Addr().As16())
+	case decision.Principal:
+		return b.principals.find(e.name.text)
+	case decision.CIDR:
+		pl, bit := placeOf(e.prefix)
+		if n := b.nodes.find(pl); n != nil {
+			return n.chain(bit)
+		}
+		return nil
 	}
-	sl := m[k]
-	place := &sl.block
-	if action == decision.Limit {
-		place = &sl.limit
+	return b.names.find(e.name)
+}
+
+// put makes the chain what stands where the entity belongs.
+func (b *batch) put(e *entity, head *slot) {
+	switch e.scope {
+	case decision.Address:
+		b.addresses.put(e.prefix.Addr().As16(), head)
+	case decision.Principal:
+		b.principals.put(e.name.text, head)
+	case decision.CIDR:
+		b.putPrefix(e, head)
+	default:
+		b.names.put(e.name, head)
 	}
-	had = place.d
-	want := next(had)
-	if b.full(s, had, want) {
-		return nil, false
-	}
-	*place = held{}
-	if want != nil {
-		*place = hold(want)
-	}
-	b.counted(had, want)
-	if sl == (slot{}) {
-		delete(m, k)
+}
+
+func (b *batch) putPrefix(e *entity, head *slot) {
+	pl, bit := placeOf(e.prefix)
+	var n node
+	old := b.nodes.find(pl)
+	if old != nil {
+		n = *old
 	} else {
-		m[k] = sl
+		b.levels[pl.level]++
 	}
-	return had, true
-}
-
-// swapPrefix is swap for prefixes: the same prefix and action may have been in the enforced or the observed trie.
-func (b *batch) swapPrefix(s *Set, p netip.Prefix, action decision.Action, next func(*decision.Decision) *decision.Decision) (had *decision.Decision, taken bool) {
-	enforced, observed := enforceBlock, observeBlock
-	if action == decision.Limit {
-		enforced, observed = enforceLimit, observeLimit
+	n = n.with(bit, head)
+	if len(n.slots) > 0 {
+		b.nodes.put(pl, &n)
+		return
 	}
-	was := s.prefixes[enforced].get(p)
-	if was.d == nil {
-		was = s.prefixes[observed].get(p)
-	}
-	had = was.d
-	want := next(had)
-	if b.full(s, had, want) {
-		return nil, false
-	}
-	b.prefixes = b.prefixes || had != nil || want != nil
-	if want != nil {
-		// The new one goes in before the old one goes out: no reader finds the prefix free in between.
-		s.prefixes[rank(want)].put(p, hold(want))
-	}
-	if had != nil && (want == nil || rank(want) != was.rank) {
-		s.prefixes[was.rank].remove(p)
-	}
-	b.counted(had, want)
-	return had, true
+	b.nodes.put(pl, nil)
+	b.levels[pl.level]--
 }
 
 // limit makes or drops the rate bucket of a decision. A decision that is renewed under the same id keeps its bucket.
-func (b *batch) limit(s *Set, d *decision.Decision, on bool) {
+func (b *batch) limit(d *decision.Decision, on bool) {
 	if d == nil || d.Action != decision.Limit {
 		return
 	}
-	if b.buckets == nil {
-		b.buckets = map[int]map[string]*bucket{}
-	}
-	i := s.buckets.index(d.ID)
-	m, ok := b.buckets[i]
-	if !ok {
-		m = s.buckets.edit(i)
-		b.buckets[i] = m
-	}
 	if !on {
-		delete(m, d.ID)
+		b.buckets.put(d.ID, nil)
 		return
 	}
-	if live, ok := s.buckets.get(d.ID); ok {
-		m[d.ID] = live
-	} else if m[d.ID] == nil {
-		m[d.ID] = new(bucket)
+	bu := new(bucket)
+	if live := b.set.buckets.find(d.ID); live != nil {
+		bu = *live
+	} else if mine := b.buckets.find(d.ID); mine != nil {
+		bu = *mine
+	}
+	b.buckets.put(d.ID, &bu)
+}
+
+// commit publishes the shards. What leads to an entry goes before it: counts that tell readers to look, and buckets, so that whoever
+// finds a limit finds its bucket; and is taken away after it. It reports whether there was anything.
+func (b *batch) commit() bool {
+	if !b.changed {
+		return false
+	}
+	s := b.set
+	b.open()
+	b.buckets.commit()
+	b.addresses.commit()
+	b.principals.commit()
+	b.names.commit()
+	b.nodes.commit()
+	b.shut()
+	s.count.Add(b.added)
+	s.forget()
+	return true
+}
+
+// open raises the counts that grow.
+func (b *batch) open() {
+	s := b.set
+	for i := range scopeCount {
+		s.anchored[i].Add(max(0, b.anchored[i]))
+		s.used[i].Add(max(0, b.used[i]))
+	}
+	for l, n := range b.levels {
+		s.prefixes.count[l] += n
+		if s.prefixes.count[l] > 0 {
+			s.prefixes.levels.Or(1 << l)
+		}
 	}
 }
 
-// commit publishes the shards. Buckets go first, so that whoever finds a limit finds its bucket. It reports whether there was
-// anything.
-func (b *batch) commit(s *Set) bool {
-	for i, m := range b.buckets {
-		s.buckets.store(i, m)
+// shut lowers those that shrink.
+func (b *batch) shut() {
+	s := b.set
+	for i := range scopeCount {
+		s.anchored[i].Add(min(0, b.anchored[i]))
+		s.used[i].Add(min(0, b.used[i]))
 	}
-	for i, m := range b.addresses {
-		s.addresses.store(i, m)
+	for l, n := range s.prefixes.count {
+		if n == 0 {
+			s.prefixes.levels.And(^uint64(1 << l))
+		}
 	}
-	for i, m := range b.names {
-		s.names.store(i, m)
-	}
-	s.count.Add(b.added)
-	return len(b.addresses)+len(b.names) > 0 || b.prefixes
 }

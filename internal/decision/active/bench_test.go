@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,34 +15,67 @@ import (
 
 const million = 1_000_000
 
-// full returns a set of a million: half addresses (both families), a quarter prefixes, a quarter principals.
+// full returns a set of a million: a third addresses (both families), a third prefixes of many lengths (both families), a third
+// principals.
 func full(b *testing.B) *Set {
 	b.Helper()
 	s := open(b, file(b))
 	ds := make([]*decision.Decision, million)
 	for i := range ds {
-		id := fmt.Sprintf("%032x", i)
-		switch i % 4 {
-		case 0:
-			ds[i] = dec(id, decision.Address, v4(i).String())
-		case 1:
-			ds[i] = dec(id, decision.Address, v6(i).String())
-		case 2:
-			ds[i] = dec(id, decision.CIDR, netip.PrefixFrom(v4(i), 24+i%8).Masked().String())
-		default:
-			ds[i] = dec(id, decision.Principal, user(i))
-		}
+		ds[i] = nth(i)
 	}
 	s.apply(ds) // without waking the keeper, which would write beside the benchmark
 	return s
+}
+
+// nth makes the i-th of a million.
+func nth(i int) *decision.Decision {
+	id := fmt.Sprintf("%032x", i)
+	switch i % 6 {
+	case 0:
+		return dec(id, decision.Address, v4(i).String())
+	case 1:
+		return dec(id, decision.Address, v6(i).String())
+	case 2:
+		return dec(id, decision.CIDR, pfx4(i).String())
+	case 3:
+		return dec(id, decision.CIDR, pfx6(i).String())
+	}
+	return dec(id, decision.Principal, user(i))
+}
+
+// pfx4 has lengths from 17 to 32 below 128.0.0.0/1, pfx6 from 29 to 64 and some of 128.
+func pfx4(i int) netip.Prefix {
+	a := v4(i).As4()
+	a[0] |= 0x80
+	return netip.PrefixFrom(netip.AddrFrom4(a), 17+i/6%16).Masked()
+}
+
+func pfx6(i int) netip.Prefix {
+	n := 29 + i/6%37
+	if n == 65 {
+		n = 128
+	}
+	return netip.PrefixFrom(v6(i), n).Masked()
 }
 
 func nobody(int) string { return "" }
 
 func user(i int) string { return fmt.Sprintf("user-%d@example.com", i) }
 
-// miss has none of the prefixes' addresses in it, but shares their first half.
-func miss(i int) netip.Addr { return netip.AddrFrom16(v6(i + million).As16()) }
+// miss4 has none of the prefixes' addresses; miss6 shares their first bytes.
+func miss4(i int) netip.Addr {
+	a := v4(i + million).As4()
+	a[0] &= 0x7f
+	return netip.AddrFrom4(a)
+}
+
+func miss6(i int) netip.Addr {
+	a := v6(i + million).As16()
+	a[3] |= 0x07
+	a[0] = 0x24
+	return netip.AddrFrom16(a)
+}
 
 func one(d *decision.Decision) []*decision.Decision { return []*decision.Decision{d} }
 
@@ -50,8 +84,9 @@ func v4(i int) netip.Addr {
 }
 
 func v6(i int) netip.Addr {
-	a := [16]byte{0x20, 0x01, 0x0d, 0xb8}
-	binary.BigEndian.PutUint64(a[8:], uint64(i)*11400714819323198485)
+	a := [16]byte{0x20}
+	binary.BigEndian.PutUint64(a[1:], uint64(i)*11400714819323198485)
+	binary.BigEndian.PutUint32(a[12:], uint32(i)*2654435761)
 	return netip.AddrFrom16(a)
 }
 
@@ -65,38 +100,49 @@ func BenchmarkMillion(b *testing.B) {
 		addr      func(k int) netip.Addr
 		principal func(k int) string
 	}{
-		{"AddressHit", func(k int) netip.Addr { return v4(k &^ 3) }, nobody},
-		{"Address6Hit", func(k int) netip.Addr { return v6(k&^3 | 1) }, nobody},
-		{"PrefixHit", func(k int) netip.Addr { return v4(k&^3 | 2) }, nobody},
-		{"PrincipalHit", miss, func(k int) string { return user(k | 3) }},
-		{"Miss", miss, func(k int) string { return user(k &^ 3) }},
-		{"MissNoPrincipal", miss, nobody},
+		{"AddressHit", func(k int) netip.Addr { return v4(k) }, nobody},
+		{"Address6Hit", func(k int) netip.Addr { return v6(k + 1) }, nobody},
+		{"PrefixHit", func(k int) netip.Addr { return pfx4(k + 2).Addr() }, nobody},
+		{"Prefix6Hit", func(k int) netip.Addr { return pfx6(k + 3).Addr() }, nobody},
+		{"PrincipalHit", miss4, func(k int) string { return user(k + 4) }},
+		{"Principal6Hit", miss6, func(k int) string { return user(k + 5) }},
+		{"Miss", miss4, func(k int) string { return user(k) }},
+		{"Miss6", miss6, func(k int) string { return user(k) }},
+		{"MissNoPrincipal", miss4, nobody},
+		{"Miss6NoPrincipal", miss6, nobody},
 	} {
 		// A few thousand different requests: a gateway's active clients, spread over the whole set.
 		const n = 1 << 13
 		addrs, names := make([]netip.Addr, n), make([]string, n)
 		for i := range addrs {
-			k := r.IntN(million)
+			k := r.IntN(million/6-1) * 6
 			addrs[i], names[i] = bm.addr(k), bm.principal(k)
 		}
-		b.Run("Lookup/"+bm.name, func(b *testing.B) {
+		b.Run("Check/"+bm.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				s.Lookup(addrs[i%n], names[i%n], start)
+				q := decision.Subject{Address: addrs[i%n], Principal: names[i%n]}
+				s.Check(&q, start)
 			}
 		})
 	}
 	b.Run("ApplyAddress", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			s.apply(one(dec("renewed", decision.Address, v4(i%million&^3).String())))
+			s.apply(one(dec("renewed", decision.Address, v4(i%million/6*6).String())))
 		}
 	})
 	b.Run("ApplyPrefix", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			k := i%million&^3 | 2
-			s.apply(one(dec("renewed", decision.CIDR, netip.PrefixFrom(v4(k), 24+k%8).Masked().String())))
+			k := i%million/6*6 + 2
+			s.apply(one(dec("renewed", decision.CIDR, pfx4(k).String())))
+		}
+	})
+	b.Run("Sync", func(b *testing.B) {
+		ds := slices.Collect(s.All())
+		for b.Loop() {
+			open(b, file(b)).sync(ds)
 		}
 	})
 	b.Run("Snapshot", func(b *testing.B) {
@@ -108,8 +154,8 @@ func BenchmarkMillion(b *testing.B) {
 	})
 	b.Run("Load", func(b *testing.B) {
 		for b.Loop() {
-			if ds, err := load(s.path, start); err != nil || len(ds) != s.Len() {
-				b.Fatal(len(ds), err)
+			if k, err := load(s.path, start); err != nil || len(k.decisions) != s.Len() {
+				b.Fatal(len(k.decisions), err)
 			}
 		}
 	})

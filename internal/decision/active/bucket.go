@@ -16,14 +16,14 @@ type bucket struct{ tat atomic.Int64 }
 // maxSpan bounds intervals, so that adding one to the clock cannot overflow: about 73 years.
 const maxSpan = math.MaxInt64 / 4
 
-// Allow takes one token of the limit d, a decision that Lookup returned. When there is none, ok is false and retryAfter says when
+// Allow takes one token of the limit d, a decision that the set holds. When there is none, ok is false and retryAfter says when
 // the next one is due. A decision that has left the set allows everything. It neither locks nor allocates.
 func (s *Set) Allow(d *decision.Decision, now time.Time) (ok bool, retryAfter time.Duration) {
-	b, found := s.buckets.get(d.ID)
-	if !found || d.Rate == nil {
+	b := s.buckets.find(d.ID)
+	if b == nil || d.Rate == nil {
 		return true, 0
 	}
-	return b.take(d.Rate, now.UnixNano())
+	return (*b).take(d.Rate, now.UnixNano())
 }
 
 func (b *bucket) take(r *decision.Rate, now int64) (bool, time.Duration) {

@@ -1,123 +1,136 @@
 package active
 
 import (
+	"math/bits"
+	"net/netip"
 	"time"
 
 	"github.com/warder/warder/internal/decision"
 )
 
-// Check returns what the decisions say to a request. A limit takes one token of its bucket when it governs. It neither locks nor
-// allocates. The decision is shared: do not change it.
+// Check returns what the decisions say to a request. It neither locks nor allocates. The decision is shared: do not change it.
+//
+// Of several decisions that apply, enforced ones go before observed ones, then block, challenge, limit, log; of several limits the
+// one with the lowest rate. A limit that governs takes one token of its bucket. While it has one the request is within the limit, and
+// the next weaker decision has its say: a limit never hides what only observes or marks. Other limits of the same mode lose nothing.
+//
+// A challenge with status 401 asks clients to prove who they are: it does not apply to a request with a proven principal, unless one of
+// its terms is about principals. While the global switch observes, the same decision governs as otherwise, and refuses nothing.
 func (s *Set) Check(q *decision.Subject, now time.Time) decision.Verdict {
-	d := s.Lookup(q.Address, q.Principal, now)
-	if d == nil {
+	if s.count.Load() == 0 {
 		return decision.Verdict{}
 	}
-	v := decision.Verdict{Decision: d, Observed: d.Mode != decision.Enforce || s.Observing()}
-	switch d.Action {
-	case decision.Block:
+	f := found{worst: ranks}
+	s.find(q, now.UnixNano(), &f)
+	for r, d := range f.best {
+		if d == nil {
+			continue
+		}
+		if v := s.verdict(int8(r), d, now); v.Decision != nil {
+			return v
+		}
+	}
+	return decision.Verdict{}
+}
+
+// verdict returns what a decision of the rank says; nothing for a request within a limit.
+func (s *Set) verdict(rank int8, d *decision.Decision, now time.Time) decision.Verdict {
+	v := decision.Verdict{Decision: d}
+	switch action(rank) {
+	case enforceBlock:
 		v.Status = 403
-	case decision.Challenge:
+	case enforceChallenge:
 		v.Status = d.Status
 		if d.Status == 429 {
 			v.RetryAfter = seconds(d.Expires.Sub(now))
 		}
-	case decision.Limit:
+	case enforceLimit:
 		ok, after := s.Allow(d, now)
 		if ok {
 			return decision.Verdict{}
 		}
 		v.Status, v.RetryAfter = 429, seconds(after)
+	default:
+		return v
 	}
-	if v.Observed {
-		v.Status, v.RetryAfter = 0, 0
+	if rank >= observeBlock || s.Observing() {
+		v.Observed, v.Status, v.RetryAfter = true, 0, 0
 	}
 	return v
 }
 
 // seconds rounds up, to at least 1.
-func seconds(d time.Duration) int { return int(max(1, (d+time.Second-1)/time.Second)) }
-
-// Observing tells whether the global switch makes every decision observe.
-func (s *Set) Observing() bool { return s.observing.Load() }
-
-// Throw sets the global switch: with Observe nothing is refused, whatever the decisions say. Followers are told of every decision
-// whose effective mode changes. The snapshot keeps it.
-func (s *Set) Throw(m decision.Mode) {
-	s.write.Lock()
-	defer s.write.Unlock()
-	if s.observing.Swap(m == decision.Observe) == (m == decision.Observe) {
-		return
+func seconds(d time.Duration) int {
+	n := d / time.Second
+	if d%time.Second > 0 {
+		n++
 	}
-	var cs []Change
-	for d := range s.All() {
-		if d.Mode == decision.Enforce {
-			c := *d
-			c.Mode = decision.Observe
-			if m == decision.Observe {
-				cs = append(cs, Change{Old: d, New: &c})
-			} else {
-				cs = append(cs, Change{Old: &c, New: d})
-			}
+	return int(max(1, n))
+}
+
+// Lookup returns the block or limit that governs a request from addr by the principal, nil when there is none: the same as Check finds for
+// what an address and a name can show, without asking the bucket or the switch.
+func (s *Set) Lookup(addr netip.Addr, principal string, now time.Time) *decision.Decision {
+	if s.count.Load() == 0 {
+		return nil
+	}
+	q := decision.Subject{Address: addr, Principal: principal}
+	f := found{worst: ranks}
+	s.find(&q, now.UnixNano(), &f)
+	for _, r := range [...]int8{enforceBlock, enforceLimit, observeBlock, observeLimit} {
+		if d := f.best[r]; d != nil {
+			return d
 		}
 	}
-	s.tell(cs)
-	s.markDirty()
+	return nil
 }
 
-// Change is one entity's decision as it was and as it is. Modes are effective: with the switch on Observe every decision observes.
-type Change struct {
-	Old, New *decision.Decision // nil: there was, is none
-}
-
-// Follow calls fn with everything that is held now, and then with every change, in order, until stop is called: also with
-// what expires, within about a second. fn is called while the set is locked for writers: it must be quick and must not call
-// Apply, Sync, Throw, Follow or stop.
-func (s *Set) Follow(fn func([]Change)) (stop func()) {
-	s.write.Lock()
-	defer s.write.Unlock()
-	var cs []Change
-	for d := range s.All() {
-		cs = append(cs, Change{New: s.effective(d)})
+// find collects what applies to q at the time at, in Unix nanoseconds. What one field of the request names alone is looked up there,
+// and further terms are compared with the request.
+func (s *Set) find(q *decision.Subject, at int64, f *found) {
+	addr := q.Address.Unmap().WithZone("")
+	if addr.IsValid() && s.anchored[rankAddress].Load() > 0 {
+		f.take(s.addresses.find(addr.As16()), q, at)
 	}
-	f := &follower{fn}
-	s.followers = append(s.followers, f)
-	fn(cs)
-	return func() {
-		s.write.Lock()
-		defer s.write.Unlock()
-		for i, g := range s.followers {
-			if g == f {
-				s.followers = append(s.followers[:i:i], s.followers[i+1:]...)
-				return
-			}
+	if q.Principal != "" && !f.settled() {
+		if s.anchored[rankPrincipal].Load() > 0 {
+			f.take(s.principals.find(q.Principal), q, at)
+		}
+		if q.APIKey {
+			s.findName(name{scope: rankAPIKey, text: q.Principal}, q, at, f)
+		}
+	}
+	if addr.IsValid() && !f.settled() {
+		s.findPrefixes(addr, q, at, f)
+	}
+	if !f.settled() {
+		s.findName(name{scope: rankFingerprint, text: q.Fingerprint}, q, at, f)
+		s.findName(name{scope: rankUserAgent, text: q.UserAgent}, q, at, f)
+		s.findName(name{scope: rankTenant, text: q.Tenant}, q, at, f)
+		s.findName(name{scope: rankRoute, text: q.Route}, q, at, f)
+		s.findName(name{scope: rankASN, number: q.ASN}, q, at, f)
+		s.findName(name{scope: rankCountry, text: q.Country}, q, at, f)
+	}
+}
+
+func (s *Set) findName(n name, q *decision.Subject, at int64, f *found) {
+	if n.text == "" && n.number == 0 || s.anchored[n.scope].Load() == 0 {
+		return
+	}
+	f.take(s.names.find(n), q, at)
+}
+
+// findPrefixes asks the nodes of all levels in use for the prefixes that hold the address.
+func (s *Set) findPrefixes(addr netip.Addr, q *decision.Subject, now int64, f *found) {
+	hi, lo, family := words(addr)
+	for levels := uint32(s.prefixes.levels.Load() >> family); levels != 0; levels &= levels - 1 {
+		pl, b := at(hi, lo, family, uint8(bits.TrailingZeros32(levels)))
+		n := s.prefixes.nodes.find(pl)
+		if n == nil {
+			continue
+		}
+		for i := (256 | int(b)) >> 1; i > 0; i >>= 1 {
+			f.take(n.chain(uint8(i)), q, now)
 		}
 	}
 }
-
-type follower struct{ fn func([]Change) }
-
-// tell passes changes on. The caller holds s.write.
-func (s *Set) tell(cs []Change) {
-	if len(cs) == 0 {
-		return
-	}
-	for _, f := range s.followers {
-		f.fn(cs)
-	}
-}
-
-func (s *Set) effective(d *decision.Decision) *decision.Decision {
-	if d == nil || d.Mode != decision.Enforce || !s.Observing() {
-		return d
-	}
-	c := *d
-	c.Mode = decision.Observe
-	return &c
-}
-
-// Position is the offset of the last record of the decisions topic that was taken; -1 before the first.
-func (s *Set) Position() int64 { return s.position.Load() }
-
-// Mark says that everything on the decisions topic up to the offset was given to Apply or Sync.
-func (s *Set) Mark(offset int64) { s.position.Store(offset) }

@@ -3,95 +3,166 @@ package active
 import (
 	"bufio"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/warder/warder/internal/decision"
 )
 
-// The snapshot file: the line magic, one decision in its JSON form per line, then "end " and the xxHash64 of all bytes before
-// that line in 16 hexadecimal digits. Without a right last line the file is corrupt.
+// The snapshot file: the line magic, one byte for the global switch, the decisions, each as its length (uvarint, above 0) and the form of
+// appendDecision, a length of 0, and the xxHash64 of all bytes before it, big-endian. Anything else is corrupt.
 const (
-	magic   = "warder-active-decisions 1\n"
-	trailer = "end "
+	magicAny = "warder-active-decisions "
+	magic    = magicAny + "2\n"
+	enforces = 'e'
+	observes = 'o'
 )
+
+// maxRecord bounds a decision's form: smaller than its JSON form, except for what JSON leaves out when it is empty.
+const maxRecord = decision.MaxEncoded + 256
 
 // Pauses of the keeper.
 const (
 	saveDelay  = 200 * time.Millisecond // collects changes; a crash in between costs nothing, the topic has them
 	saveRest   = 9                      // rests this many times as long as the last save took: at most a tenth of one core
 	sweepEvery = time.Second
-	sweepParts = 64 // a sweep visits one part of the set: all of it in about a minute
 )
 
 var errCorrupt = errors.New("decision snapshot is corrupt")
 
-// load reads the decisions that still apply. A missing file has none.
-func load(path string, now time.Time) ([]*decision.Decision, error) {
+// kept is what a snapshot keeps.
+type kept struct {
+	observing bool
+	decisions []*decision.Decision // those that still apply; not validated
+}
+
+// load reads the snapshot. A missing file keeps nothing.
+func load(path string, now time.Time) (kept, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return kept{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return kept{}, err
 	}
 	defer f.Close()
-	return read(f, now)
+	k, err := read(f, now)
+	if err != nil {
+		return kept{}, err
+	}
+	return k, nil
 }
 
-func read(from io.Reader, now time.Time) ([]*decision.Decision, error) {
-	r := bufio.NewReaderSize(from, decision.MaxEncoded+2)
-	sum := xxhash.New()
-	var out []*decision.Decision
-	for n := 0; ; n++ {
-		line, err := r.ReadSlice('\n')
+func read(from io.Reader, now time.Time) (k kept, err error) {
+	r := &summed{r: bufio.NewReaderSize(from, 256<<10), sum: xxhash.New()}
+	if k.observing, err = readHead(r); err != nil {
+		return k, err
+	}
+	for n := 1; ; n++ {
+		size, err := binary.ReadUvarint(r)
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
-			return nil, fmt.Errorf("%w: line %d is cut off or too long", errCorrupt, n+1)
 		case err != nil:
-			return nil, err
-		case n == 0 && string(line) != magic:
-			return nil, fmt.Errorf("%w: it does not begin with %q", errCorrupt, magic)
-		case n > 0 && string(line[:min(len(line), len(trailer))]) == trailer:
-			if err := checkTrailer(line, sum.Sum64(), r); err != nil {
-				return nil, err
-			}
-			return out, nil
+			return k, cutOff(err, n)
+		case size == 0:
+			return k, readEnd(r)
+		case size > maxRecord:
+			return k, fmt.Errorf("%w: decision %d has %d bytes, limit is %d", errCorrupt, n, size, maxRecord)
 		case n > MaxEntries:
-			return nil, fmt.Errorf("%w: more than %d decisions", errCorrupt, MaxEntries)
+			return k, fmt.Errorf("%w: more than %d decisions", errCorrupt, MaxEntries)
 		}
-		_, _ = sum.Write(line) // never fails
-		if n == 0 {
-			continue
-		}
-		d, err := decision.Decode(line)
+		record, err := r.next(int(size))
 		if err != nil {
-			return nil, fmt.Errorf("%w: line %d: %w", errCorrupt, n+1, err)
+			return k, cutOff(err, n)
+		}
+		d, err := decode(string(record))
+		if err != nil {
+			return k, fmt.Errorf("%w: decision %d: %w", errCorrupt, n, err)
 		}
 		if d.Applies(now) {
-			out = append(out, d)
+			k.decisions = append(k.decisions, d)
 		}
 	}
 }
 
-func checkTrailer(line []byte, want uint64, rest io.ByteReader) error {
-	if string(line) != string(endLine(want)) {
+// readHead reads up to the decisions and returns whether the switch observes.
+func readHead(r *summed) (observing bool, err error) {
+	head, err := r.next(len(magic) + 1)
+	switch {
+	case err != nil:
+		return false, cutOff(err, 0)
+	case strings.HasPrefix(string(head), magicAny) && string(head[:len(magic)]) != magic:
+		return false, fmt.Errorf("%w: another version of Warder wrote it (%q, this one reads %q)", errCorrupt, head[:len(magic)], magic)
+	case string(head[:len(magic)]) != magic:
+		return false, fmt.Errorf("%w: it does not begin with %q", errCorrupt, magic)
+	}
+	switch head[len(magic)] {
+	case enforces:
+		return false, nil
+	case observes:
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: the switch is neither on nor off", errCorrupt)
+}
+
+func readEnd(r *summed) error {
+	want := binary.BigEndian.AppendUint64(nil, r.sum.Sum64())
+	got, err := r.next(len(want))
+	if err != nil {
+		return cutOff(err, 0)
+	}
+	if string(got) != string(want) {
 		return fmt.Errorf("%w: the checksum is wrong", errCorrupt)
 	}
-	if _, err := rest.ReadByte(); !errors.Is(err, io.EOF) {
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: something follows the end", errCorrupt)
 	}
 	return nil
 }
 
-func endLine(sum uint64) []byte {
-	return append(hex.AppendEncode([]byte(trailer), binary.BigEndian.AppendUint64(nil, sum)), '\n')
+// cutOff tells a file that ends too early, or has a number that is none, from one that cannot be read.
+func cutOff(err error, n int) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return err
+	}
+	return fmt.Errorf("%w: it is cut off at decision %d: %w", errCorrupt, n, err)
+}
+
+// summed reads and keeps the checksum of what was read.
+type summed struct {
+	r    *bufio.Reader
+	sum  *xxhash.Digest
+	buf  []byte
+	byte [1]byte
+}
+
+// ReadByte is for binary.ReadUvarint.
+func (s *summed) ReadByte() (byte, error) {
+	b, err := s.r.ReadByte()
+	if err == nil {
+		s.byte[0] = b
+		_, _ = s.sum.Write(s.byte[:]) // never fails
+	}
+	return b, err
+}
+
+// next returns the next n bytes, at most maxRecord, valid until the next call.
+func (s *summed) next(n int) ([]byte, error) {
+	if cap(s.buf) < n {
+		s.buf = make([]byte, n, max(n, 4096))
+	}
+	b := s.buf[:n]
+	if _, err := io.ReadFull(s.r, b); err != nil {
+		return nil, err
+	}
+	_, _ = s.sum.Write(b) // never fails
+	return b, nil
 }
 
 // setAside renames a corrupt snapshot, so that a person can look at it and the next start is not stopped by it.
@@ -140,22 +211,31 @@ func (s *Set) save() (err error) {
 }
 
 func (s *Set) dump(to io.Writer) error {
-	w := bufio.NewWriterSize(to, 64<<10)
+	w := bufio.NewWriterSize(to, 256<<10)
 	sum := xxhash.New()
 	both := io.MultiWriter(w, sum)
-	if _, err := io.WriteString(both, magic); err != nil {
+	b := append([]byte(magic), enforces)
+	if s.Observing() {
+		b[len(b)-1] = observes
+	}
+	if _, err := both.Write(b); err != nil {
 		return err
 	}
+	var record []byte
 	for d := range s.All() {
-		b, err := d.Encode()
-		if err != nil {
-			return err
+		if record = appendDecision(record[:0], d); len(record) > maxRecord {
+			s.log.Error("decision is not kept across a restart: it is too long", "decision", d.ID, "limit", maxRecord)
+			continue
 		}
-		if _, err := both.Write(append(b, '\n')); err != nil {
+		b = append(binary.AppendUvarint(b[:0], uint64(len(record))), record...)
+		if _, err := both.Write(b); err != nil {
 			return err
 		}
 	}
-	if _, err := w.Write(endLine(sum.Sum64())); err != nil {
+	if _, err := both.Write([]byte{0}); err != nil {
+		return err
+	}
+	if _, err := w.Write(binary.BigEndian.AppendUint64(nil, sum.Sum64())); err != nil {
 		return err
 	}
 	return w.Flush()
@@ -182,7 +262,7 @@ func (s *Set) keep() {
 	defer sweep.Stop()
 	var due <-chan time.Time
 	var rest time.Duration
-	for part := 0; ; {
+	for {
 		dirty := s.dirty
 		if due != nil {
 			dirty = nil // already waiting to save
@@ -200,66 +280,7 @@ func (s *Set) keep() {
 			}
 			rest = saveRest * time.Since(began)
 		case <-sweep.C:
-			s.sweep(part, s.now())
-			part = (part + 1) % sweepParts
+			s.sweep(s.now())
 		}
 	}
-}
-
-// sweep removes what has expired from one part of the set. Lookup does not depend on it.
-func (s *Set) sweep(part int, now time.Time) {
-	var expired []*decision.Decision
-	check := func(h held) {
-		if h.d != nil && now.UnixNano() >= h.until {
-			expired = append(expired, h.d)
-		}
-	}
-	for i := part; i < shardCount; i += sweepParts {
-		for _, sl := range s.addresses.shard(i) {
-			check(sl.block)
-			check(sl.limit)
-		}
-		for _, sl := range s.names.shard(i) {
-			check(sl.block)
-			check(sl.limit)
-		}
-	}
-	if part == 0 {
-		for r := range s.prefixes {
-			for _, h := range s.prefixes[r].table().All() {
-				check(h)
-			}
-		}
-	}
-	s.removeExpired(expired, now)
-}
-
-// removeExpired removes the decisions, except where a newer one has taken the place since.
-func (s *Set) removeExpired(ds []*decision.Decision, now time.Time) {
-	if len(ds) == 0 {
-		return
-	}
-	s.write.Lock()
-	defer s.write.Unlock()
-	var b batch
-	for _, d := range ds {
-		if e, err := entityOf(d); err == nil && s.holds(e, d) {
-			b.add(s, e, d, now)
-		}
-	}
-	b.commit(s)
-	s.tell(b.changes)
-}
-
-func (s *Set) holds(e entity, d *decision.Decision) bool {
-	var sl slot
-	switch e.scope {
-	case decision.Address:
-		sl, _ = s.addresses.get(e.addr.As16())
-	case decision.Principal:
-		sl, _ = s.names.get(e.name)
-	case decision.CIDR:
-		return s.prefixes[rank(d)].get(e.prefix).d == d
-	}
-	return sl.block.d == d || sl.limit.d == d
 }

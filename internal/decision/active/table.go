@@ -2,7 +2,6 @@ package active
 
 import (
 	"hash/maphash"
-	"iter"
 	"sync/atomic"
 )
 
@@ -10,7 +9,7 @@ import (
 // answers most misses.
 const shardCount = 1 << 14
 
-// shards is a hash map cut into immutable tables. get takes no lock; store needs the caller to be the only writer. It stands in for
+// shards is a hash map cut into immutable tables. find takes no lock; store needs the caller to be the only writer. It stands in for
 // Go's map because a lookup there follows six pointers, and at this size each of them is a cache miss.
 type shards[K comparable, V any] struct {
 	hash  func(K) uint64
@@ -29,49 +28,61 @@ func hashText(seed maphash.Seed) func(string) uint64 {
 	return func(k string) uint64 { return maphash.String(seed, k) }
 }
 
+func hashName(seed maphash.Seed) func(name) uint64 {
+	return func(k name) uint64 {
+		return maphash.String(seed, k.text) ^ (uint64(k.scope)<<32|uint64(k.number)+1)*0x9e3779b97f4a7c15
+	}
+}
+
 func (s *shards[K, V]) index(k K) int { return int(s.hash(k) % shardCount) }
 
-func (s *shards[K, V]) get(k K) (v V, ok bool) {
+// find returns the key's value, nil when there is none. It must not be changed.
+func (s *shards[K, V]) find(k K) *V {
 	h := s.hash(k)
 	t := s.parts[h%shardCount].Load()
 	if t == nil {
-		return v, false
+		return nil
 	}
 	word, bits := filterBits(h)
 	if t.filter[word]&bits != bits {
-		return v, false
+		return nil
 	}
 	for i := t.home(h); ; i = (i + 1) & (len(t.slots) - 1) {
 		e := &t.slots[i]
 		if e.tag == 0 {
-			return v, false
+			return nil
 		}
 		if e.tag == tagOf(h) && e.key == k {
-			return e.value, true
+			return &e.value
 		}
 	}
 }
 
-// shard yields the entries of one shard.
-func (s *shards[K, V]) shard(i int) iter.Seq2[K, V] {
-	return func(yield func(K, V) bool) {
-		t := s.parts[i].Load()
-		if t == nil {
-			return
-		}
-		for j := range t.slots {
-			if e := &t.slots[j]; e.tag != 0 && !yield(e.key, e.value) {
-				return
-			}
+// each calls fn with the values of one shard until it returns false, and reports whether it never did.
+func (s *shards[K, V]) each(i int, fn func(*V) bool) bool {
+	t := s.parts[i].Load()
+	if t == nil {
+		return true
+	}
+	for j := range t.slots {
+		if e := &t.slots[j]; e.tag != 0 && !fn(&e.value) {
+			return false
 		}
 	}
+	return true
 }
 
 // edit returns the shard as a map, for the caller to change and store.
 func (s *shards[K, V]) edit(i int) map[K]V {
-	m := map[K]V{}
-	for k, v := range s.shard(i) {
-		m[k] = v
+	t := s.parts[i].Load()
+	if t == nil {
+		return map[K]V{}
+	}
+	m := make(map[K]V, len(t.slots))
+	for j := range t.slots {
+		if e := &t.slots[j]; e.tag != 0 {
+			m[e.key] = e.value
+		}
 	}
 	return m
 }
@@ -91,6 +102,49 @@ func (s *shards[K, V]) store(i int, m map[K]V) {
 		t.put(s.hash(k), k, v)
 	}
 	s.parts[i].Store(t)
+}
+
+// edits collects changes of a map, for the only writer.
+type edits[K comparable, V any] struct {
+	in    *shards[K, V]
+	parts map[int]map[K]V
+}
+
+// find returns the key's value as it will be, nil when there is none. It must not be changed.
+func (e *edits[K, V]) find(k K) *V {
+	m, ok := e.parts[e.in.index(k)]
+	if !ok {
+		return e.in.find(k)
+	}
+	if v, ok := m[k]; ok {
+		return &v
+	}
+	return nil
+}
+
+// put sets the key's value; nil removes it.
+func (e *edits[K, V]) put(k K, v *V) {
+	i := e.in.index(k)
+	m, ok := e.parts[i]
+	if !ok {
+		m = e.in.edit(i)
+		if e.parts == nil {
+			e.parts = map[int]map[K]V{}
+		}
+		e.parts[i] = m
+	}
+	if v == nil {
+		delete(m, k)
+	} else {
+		m[k] = *v
+	}
+}
+
+// commit publishes the changes, shard by shard.
+func (e *edits[K, V]) commit() {
+	for i, m := range e.parts {
+		e.in.store(i, m)
+	}
 }
 
 // table is one shard: open addressing with linear probing, behind a Bloom filter of one cache line, three bits of one of its words

@@ -1,0 +1,109 @@
+package active
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+)
+
+// prefixes holds the decisions on CIDRs: a hash table of nodes, each with the prefixes that are up to 7 bits longer than the node's
+// own whole bytes. A look-up asks for the node of every level that is in use, at most 17, and no answer is needed for the next question,
+// so that a processor asks them at the same time; a trie would wait for one cache miss after the other.
+type prefixes struct {
+	nodes  *shards[place, node]
+	levels atomic.Uint64 // bit l: a node of the level l exists
+	count  [64]int       // nodes of each level; the writer's
+}
+
+// place is where a node stands: the first bytes of its addresses and how many. IPv4 stands in the upper half of hi.
+type place struct {
+	hi, lo uint64
+	level  uint8 // whole bytes, for IPv4 plus level4
+}
+
+// level4 separates the levels of IPv4 from those of IPv6.
+const level4 = 32
+
+// node holds the prefixes below a place. Bit i stands for one of the 255 that a byte's leading bits can name: a 1 and these bits. slots
+// has the chains of those that exist, in order.
+type node struct {
+	bits  [4]uint64
+	slots []slot
+}
+
+func newPrefixes() *prefixes { return &prefixes{nodes: newShards[place, node](hashPlace())} }
+
+// hashPlace returns a hash function that nobody outside can predict: multiplications with folded results, as in wyhash.
+func hashPlace() func(place) uint64 {
+	a, b, c := rand.Uint64(), rand.Uint64(), rand.Uint64()|1
+	return func(p place) uint64 {
+		h, l := bits.Mul64(p.hi^a, p.lo^b)
+		h, l = bits.Mul64(h^l^uint64(p.level)^b, c)
+		return h ^ l
+	}
+}
+
+// words returns the address's bits as they stand in a place, and what its family adds to a level.
+func words(a netip.Addr) (hi, lo uint64, family uint8) {
+	if a.Is4() {
+		b := a.As4()
+		return uint64(binary.BigEndian.Uint32(b[:])) << 32, 0, level4
+	}
+	b := a.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), 0
+}
+
+// at returns the place of the level, whole bytes, that holds the address, and the byte that follows it, 0 after the last.
+func at(hi, lo uint64, family, level uint8) (place, uint8) {
+	if level < 8 {
+		shift := 64 - 8*level
+		return place{hi & (^uint64(0) << shift), 0, level + family}, uint8(hi >> (shift - 8))
+	}
+	shift := 128 - 8*level
+	return place{hi, lo & (^uint64(0) << shift), level + family}, uint8(lo << (8*level - 64) >> 56)
+}
+
+// placeOf returns the node that holds the prefix, and its bit there.
+func placeOf(p netip.Prefix) (place, uint8) {
+	hi, lo, family := words(p.Addr())
+	level, more := uint8(p.Bits()/8), p.Bits()%8
+	pl, b := at(hi, lo, family, level)
+	return pl, uint8((256 | int(b)) >> (8 - more))
+}
+
+// index returns where bit i's chain stands in slots, and whether it is there.
+func (n *node) index(i uint8) (at int, ok bool) {
+	word, bit := i/64, uint64(1)<<(i%64)
+	for _, w := range n.bits[:word] {
+		at += bits.OnesCount64(w)
+	}
+	return at + bits.OnesCount64(n.bits[word]&(bit-1)), n.bits[word]&bit != 0
+}
+
+// chain returns bit i's chain, nil when there is none.
+func (n *node) chain(i uint8) *slot {
+	if at, ok := n.index(i); ok {
+		return &n.slots[at]
+	}
+	return nil
+}
+
+// with returns the node with another chain at bit i; nil takes it away.
+func (n node) with(i uint8, head *slot) node {
+	at, ok := n.index(i)
+	switch {
+	case ok && head != nil:
+		n.slots = slices.Clone(n.slots)
+		n.slots[at] = *head
+	case ok:
+		n.slots = slices.Concat(n.slots[:at], n.slots[at+1:])
+		n.bits[i/64] &^= 1 << (i % 64)
+	case head != nil:
+		n.slots = slices.Concat(n.slots[:at], []slot{*head}, n.slots[at:])
+		n.bits[i/64] |= 1 << (i % 64)
+	}
+	return n
+}
