@@ -51,6 +51,12 @@ func DecodeAck(b []byte) (*Ack, error) {
 		return nil, fmt.Errorf("decode acknowledgement: schema version %d, this program reads %d", a.Version, Version)
 	case a.Gateway == "":
 		return nil, errors.New("decode acknowledgement: gateway is missing")
+	case len(a.Gateway) > MaxValue || !printable(a.Gateway):
+		return nil, fmt.Errorf("decode acknowledgement: gateway is longer than %d bytes or holds control characters", MaxValue)
+	case a.Offset < -1:
+		return nil, fmt.Errorf("decode acknowledgement: offset %d, want at least -1", a.Offset)
+	case a.Held < 0:
+		return nil, fmt.Errorf("decode acknowledgement: held %d, want at least 0", a.Held)
 	}
 	return a, nil
 }

@@ -118,6 +118,9 @@ func Prefix(s string) (netip.Prefix, error) {
 
 // validTerms tells what makes the terms unusable.
 func validTerms(terms []Term) error {
+	if len(terms) == 0 {
+		return errors.New("there are no terms")
+	}
 	if len(terms) > MaxTerms {
 		return fmt.Errorf("%d terms, limit is %d", len(terms), MaxTerms)
 	}
@@ -136,7 +139,7 @@ func (t Term) validate() error {
 	if t.Value == "" || len(t.Value) > MaxValue {
 		return fmt.Errorf("value has %d bytes, want 1 to %d", len(t.Value), MaxValue)
 	}
-	if !utf8.ValidString(t.Value) || strings.IndexFunc(t.Value, unicode.IsControl) >= 0 {
+	if !printable(t.Value) {
 		return errors.New("value holds control characters or is not UTF-8")
 	}
 	switch t.Scope {
@@ -161,4 +164,9 @@ func (t Term) validate() error {
 		return fmt.Errorf("unknown scope %.40q", t.Scope)
 	}
 	return nil
+}
+
+// printable tells whether a text may stand in a key: it is UTF-8 without control characters.
+func printable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }

@@ -120,17 +120,21 @@ func (s *Set) findName(n name, q *decision.Subject, at int64, f *found) {
 	f.take(s.names.find(n), q, at)
 }
 
-// findPrefixes asks the nodes of all levels in use for the prefixes that hold the address.
+// findPrefixes asks the nodes of the levels in use for the prefixes that hold the address, the longest first.
 func (s *Set) findPrefixes(addr netip.Addr, q *decision.Subject, now int64, f *found) {
 	hi, lo, family := words(addr)
-	for levels := uint32(s.prefixes.levels.Load() >> family); levels != 0; levels &= levels - 1 {
-		pl, b := at(hi, lo, family, uint8(bits.TrailingZeros32(levels)))
+	for levels := uint32(s.prefixes.levels.Load() >> family); levels != 0 && !f.settled(); {
+		level := bits.Len32(levels) - 1
+		levels &^= 1 << level
+		pl, b := at(hi, lo, family, uint8(level))
 		n := s.prefixes.nodes.find(pl)
 		if n == nil {
 			continue
 		}
 		for i := (256 | int(b)) >> 1; i > 0; i >>= 1 {
-			f.take(n.chain(uint8(i)), q, now)
+			if n.has(uint8(i)) {
+				f.take(n.chain(uint8(i)), q, now)
+			}
 		}
 	}
 }

@@ -74,26 +74,28 @@ func placeOf(p netip.Prefix) (place, uint8) {
 	return pl, uint8((256 | int(b)) >> (8 - more))
 }
 
-// index returns where bit i's chain stands in slots, and whether it is there.
-func (n *node) index(i uint8) (at int, ok bool) {
-	word, bit := i/64, uint64(1)<<(i%64)
-	for _, w := range n.bits[:word] {
+// has tells whether bit i's chain is there.
+func (n *node) has(i uint8) bool { return n.bits[i/64]>>(i%64)&1 != 0 }
+
+// index returns where bit i's chain stands in slots, or would.
+func (n *node) index(i uint8) (at int) {
+	for _, w := range n.bits[:i/64] {
 		at += bits.OnesCount64(w)
 	}
-	return at + bits.OnesCount64(n.bits[word]&(bit-1)), n.bits[word]&bit != 0
+	return at + bits.OnesCount64(n.bits[i/64]&(1<<(i%64)-1))
 }
 
 // chain returns bit i's chain, nil when there is none.
 func (n *node) chain(i uint8) *slot {
-	if at, ok := n.index(i); ok {
-		return &n.slots[at]
+	if n.has(i) {
+		return &n.slots[n.index(i)]
 	}
 	return nil
 }
 
 // with returns the node with another chain at bit i; nil takes it away.
 func (n node) with(i uint8, head *slot) node {
-	at, ok := n.index(i)
+	at, ok := n.index(i), n.has(i)
 	switch {
 	case ok && head != nil:
 		n.slots = slices.Clone(n.slots)
