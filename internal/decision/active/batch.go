@@ -137,7 +137,7 @@ func (b *batch) putPrefix(e *entity, head *slot) {
 		b.levels[pl.level]++
 	}
 	n = n.with(bit, head)
-	if len(n.slots) > 0 {
+	if !n.empty() {
 		b.nodes.put(pl, &n)
 		return
 	}

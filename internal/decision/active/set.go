@@ -186,12 +186,12 @@ func (s *Set) All() iter.Seq[*decision.Decision] {
 			return true
 		}
 		nodes := func(n *node) bool {
-			for i := range n.slots {
-				if !chain(&n.slots[i]) {
+			for i := range n.more {
+				if !chain(&n.more[i]) {
 					return false
 				}
 			}
-			return true
+			return chain(&n.first)
 		}
 		for i := range shardCount {
 			if !s.addresses.each(i, chain) || !s.principals.each(i, chain) || !s.names.each(i, chain) || !s.prefixes.nodes.each(i, nodes) {
