@@ -1,6 +1,7 @@
 package active
 
 import (
+	cmpint "cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -79,7 +80,8 @@ func (m *model) check(q *decision.Subject, now time.Time) []decision.Verdict {
 		}
 		r := rank(d)
 		if d.Action == decision.Limit && len(best[r]) > 0 {
-			if stricter(d, best[r][0]) {
+			had := best[r][0]
+			if c := cmpint.Compare(d.Rate.Requests, had.Rate.Requests); c < 0 || c == 0 && d.ID < had.ID { // Per is the same for all here
 				best[r][0] = d
 			}
 			continue

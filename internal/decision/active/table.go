@@ -147,10 +147,10 @@ func (e *edits[K, V]) commit() {
 	}
 }
 
-// table is one shard: open addressing with linear probing, behind a Bloom filter of one cache line, three bits of one of its words
+// table is one shard: open addressing with linear probing, behind a Bloom filter in the same cache line, three bits of one of its words
 // per key. It never changes once it is published.
 type table[K comparable, V any] struct {
-	filter [8]uint64
+	filter [5]uint64     // with slots exactly a cache line
 	slots  []entry[K, V] // a power of two
 }
 
@@ -160,9 +160,9 @@ type entry[K comparable, V any] struct {
 	value V
 }
 
-// The hash's bits: 0-13 shard, 14-16 word of the filter, 17-34 three bits in it, 32-63 tag, 40-63 place.
+// The hash's bits: 0-13 shard, 17-34 three bits of the filter, 35-39 its word, 32-63 tag, 40-63 place.
 func filterBits(h uint64) (word int, bits uint64) {
-	return int(h >> 14 & 7), 1<<(h>>17&63) | 1<<(h>>23&63) | 1<<(h>>29&63)
+	return int(h>>35&31) * 5 >> 5, 1<<(h>>17&63) | 1<<(h>>23&63) | 1<<(h>>29&63)
 }
 
 func tagOf(h uint64) uint32 { return uint32(h>>32) | 1 }
