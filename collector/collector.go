@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -112,6 +113,18 @@ func New(cfg Config, producer Producer, log *slog.Logger, reg prometheus.Registe
 		return nil, err
 	}
 	return &Collector{cfg: cfg, log: log, m: m, norm: norm, enrich: enricher, spool: sp, producer: producer}, nil
+}
+
+// Route returns the route template that the event will have when it is emitted, unless its answer is a 404.
+func (c *Collector) Route(e *event.Event) string { return c.norm.Route(e) }
+
+// Place returns what the geo databases know of an address: its country and autonomous system; "" and 0 without a database.
+func (c *Collector) Place(a netip.Addr) (country string, asn uint32) {
+	if db := c.enrich.Geo(); db != nil {
+		p := db.Place(a)
+		return p.Country, p.ASN
+	}
+	return "", 0
 }
 
 // Tap returns the name under which this collector numbers events.

@@ -65,6 +65,12 @@ func (n *Normaliser) Apply(e *event.Event) {
 	e.Bound()
 }
 
+// Route returns the route template that Apply would give the event if it was not answered with 404. It notes nothing, so that asking
+// does not use up the bound of routes.
+func (n *Normaliser) Route(e *event.Event) string {
+	return n.routes.peek(normalHost(e.Request.Host, e.Request.Scheme), e.Request.Path)
+}
+
 // normalAddr makes one form of an address: IPv4 in IPv6 becomes IPv4, a zone is dropped.
 func normalAddr(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 

@@ -83,15 +83,44 @@ func (r *routes) route(host, p string, code int) string {
 	if !strings.HasPrefix(p, "/") {
 		return ""
 	}
-	p = cleanPath(p)
-	if t := r.trie.match(p); t != "" {
-		return t
-	}
-	t := heuristic(p)
-	if r.max == 0 {
+	t, listed := r.template(p)
+	if listed || r.max == 0 {
 		return t
 	}
 	return r.bounded(host, t, code == 404)
+}
+
+// template returns the path's template; listed tells that a pattern of the configuration gave it.
+func (r *routes) template(p string) (t string, listed bool) {
+	p = cleanPath(p)
+	if t := r.trie.match(p); t != "" {
+		return t, true
+	}
+	return heuristic(p), false
+}
+
+// peek is route for a request without an answer yet. A route that is not known yet and has no room is "{other}" here too.
+func (r *routes) peek(host, p string) string {
+	if !strings.HasPrefix(p, "/") {
+		return ""
+	}
+	t, listed := r.template(p)
+	if listed || r.max == 0 {
+		return t
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if known, ok := r.lookup(host, t); ok {
+		return known
+	}
+	h := r.hosts[host]
+	if h == nil && len(r.hosts) >= maxHosts {
+		h = r.hosts[Other]
+	}
+	if h != nil && len(h.found) >= r.max || r.total >= maxRoutes {
+		return Other
+	}
+	return t
 }
 
 func (r *routes) bounded(host, t string, missed bool) string {

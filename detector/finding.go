@@ -100,6 +100,7 @@ func NewSample(e *event.Event) *alert.Sample {
 		Method: cut(e.Request.Method, maxSampleName), Host: cut(e.Request.Host, maxSampleName),
 		Path: cut(e.Request.Path, maxSampleText), Query: cut(e.Request.Query, maxSampleText),
 		UserAgent: cut(e.Request.UserAgent, maxSampleName), Principal: cut(e.Principal.ID, maxSampleName),
+		PrincipalType: cut(e.Principal.Type, maxSampleName), Fingerprint: cut(e.TLS.Fingerprint, maxSampleName),
 	}
 	if e.Source.Address.IsValid() {
 		s.Address = e.Source.Address.Unmap().String()

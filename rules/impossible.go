@@ -9,6 +9,8 @@ import (
 	celast "github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
+
+	"github.com/warder/warder/internal/event"
 )
 
 // impossible refuses comparisons that can never be true although their types fit: a status code of 4040, an address that is
@@ -117,7 +119,7 @@ func outcomes(name string) []string {
 	case "principal.type":
 		return []string{"jwt", "api_key", "basic", "certificate", "header"}
 	case "enforced.action":
-		return []string{"block", "limit", "observe:block", "observe:limit"}
+		return event.Actions()
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	celast "github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
+
+	"github.com/warder/warder/internal/event"
 )
 
 // bound is a condition on a single name that lint understands: a comparison with literals, or the opposite of one.
@@ -126,7 +128,7 @@ func fieldDomain(name string) domain {
 	case "auth.outcome":
 		return domain{words: []string{"", "anonymous", "success", "failure"}}
 	case "enforced.action":
-		return domain{words: []string{"", "block", "limit", "observe:block", "observe:limit"}}
+		return domain{words: append([]string{""}, event.Actions()...)}
 	}
 	return domain{whole: true, floor: true}
 }

@@ -73,6 +73,8 @@ type conn struct {
 	leave func()
 	phase atomic.Int32 // between two handlers, see below
 	read  atomic.Int64 // raw bytes since the last request began
+
+	fingerprint atomic.Pointer[string] // of the TLS client hello; nil before it
 }
 
 // Close implements net.Conn.

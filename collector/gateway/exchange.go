@@ -67,7 +67,8 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	if r.TLS != nil {
 		e.Request.Scheme = "https"
-		e.TLS = event.TLS{Version: strings.TrimPrefix(tls.VersionName(r.TLS.Version), "TLS "), SNI: r.TLS.ServerName}
+		e.TLS = event.TLS{Version: strings.TrimPrefix(tls.VersionName(r.TLS.Version), "TLS "), SNI: r.TLS.ServerName,
+			Fingerprint: fingerprintOf(r.Context())}
 	}
 	e.Source.Address = g.trusted.Client(peer.Addr(), r.Header)
 	if e.Source.Address == peer.Addr() {

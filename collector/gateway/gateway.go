@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 // Gateway is the reverse proxy. Make it with New, start it once with Run.
 type Gateway struct {
 	cfg        Config
+	facts      Facts
 	set        *active.Set
 	log        *slog.Logger
 	met        *metrics
@@ -79,7 +81,7 @@ func New(cfg Config, set *active.Set, log *slog.Logger, reg prometheus.Registere
 			g.assertions = append(g.assertions, http.CanonicalHeaderKey(c.Name))
 		}
 	}
-	if g.tls, err = serverTLS(cfg.TLS); err != nil {
+	if g.tls, err = serverTLS(cfg.TLS, log); err != nil {
 		return nil, config.In("tls", err)
 	}
 	for i, rc := range cfg.Routes {
@@ -105,15 +107,15 @@ func (g *Gateway) addRoute(rc Route) error {
 	return nil
 }
 
-func serverTLS(cfg TLS) (*tls.Config, error) {
+func serverTLS(cfg TLS, log *slog.Logger) (*tls.Config, error) {
 	if cfg.CertFile == "" {
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+	cert, err := newCertificate(cfg.CertFile, cfg.KeyFile, log)
 	if err != nil {
 		return nil, config.Errorf("cert_file", "%v", err)
 	}
-	tc := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
+	tc := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get, GetConfigForClient: fingerprint}
 	if cfg.MinVersion == "1.3" {
 		tc.MinVersion = tls.VersionTLS13
 	}
@@ -128,6 +130,19 @@ func serverTLS(cfg TLS) (*tls.Config, error) {
 	}
 	return tc, nil
 }
+
+// Facts says what the collector knows of a request beyond what the gateway sees, for decisions about routes, countries and networks.
+// Each function may be nil, is called once per request that no decision about its address blocks, and must be quick and safe for
+// concurrent use.
+type Facts struct {
+	// Route returns the route template that the event will have, when the answer is not a 404.
+	Route func(*event.Event) string
+	// Place returns the country (ISO 3166-1 alpha-2, upper case) and the autonomous system of an address; "" and 0 when unknown.
+	Place func(netip.Addr) (country string, asn uint32)
+}
+
+// Know tells the gateway where to ask. Call it before Run.
+func (g *Gateway) Know(f Facts) { g.facts = f }
 
 // Ready is closed once the gateway listens.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }

@@ -2,12 +2,11 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/warder/warder/internal/decision"
+	"github.com/warder/warder/internal/decision/refusal"
 	"github.com/warder/warder/internal/event"
 )
 
@@ -34,17 +33,13 @@ func (g *Gateway) answer(x *exchange, r *http.Request) {
 	if rt != nil {
 		x.ev.API.Name = rt.name
 	}
-	// The address first: who is blocked by address costs nothing more, no signature check above all.
-	d := g.set.Lookup(x.ev.Source.Address, "", x.start)
-	if d == nil || d.Mode != decision.Enforce || d.Action != decision.Block {
-		id := g.who.identify(r)
-		x.ev.Principal, x.ev.Auth = id.principal, id.auth
-		if id.proven {
-			d = g.set.Lookup(x.ev.Source.Address, id.principal.ID, x.start)
+	if v := g.judge(x, r); v.Decision != nil {
+		x.ev.Enforced = event.Enforced{By: v.Decision.ID, Action: v.Mark()}
+		g.met.enforced.WithLabelValues(x.ev.Enforced.Action).Inc()
+		if v.Refused() {
+			refusal.Write(&x.res, v)
+			return
 		}
-	}
-	if d != nil && g.enforce(x, d) {
-		return
 	}
 	switch {
 	case headerLines(r.Header) > g.cfg.MaxHeaders:
@@ -73,41 +68,26 @@ func (g *Gateway) forward(x *exchange, r *http.Request, rt *route) {
 	rt.forward.ServeHTTP(&x.res, r)
 }
 
-// enforce acts on the decision and reports whether it answered the request.
-func (g *Gateway) enforce(x *exchange, d *decision.Decision) bool {
-	code, problem, wait := http.StatusForbidden, "blocked", time.Duration(0)
-	if d.Action == decision.Limit {
-		ok, after := g.set.Allow(d, x.start)
-		if ok {
-			return false
-		}
-		code, problem, wait = http.StatusTooManyRequests, "limited", after
+// judge asks the decisions. The address goes first: who is blocked by it costs nothing more, no signature check above all. That look
+// takes no token of a limit, so that a request costs one at most.
+func (g *Gateway) judge(x *exchange, r *http.Request) decision.Verdict {
+	q := &decision.Subject{Address: x.ev.Source.Address, UserAgent: x.ev.Request.UserAgent, Fingerprint: x.ev.TLS.Fingerprint}
+	d := g.set.Lookup(q.Address, "", x.start)
+	if d != nil && d.Action == decision.Block && d.Mode == decision.Enforce && !g.set.Observing() {
+		return decision.Verdict{Decision: d, Status: http.StatusForbidden}
 	}
-	x.ev.Enforced = event.Enforced{By: d.ID, Action: string(d.Action)}
-	if d.Mode != decision.Enforce {
-		x.ev.Enforced.Action = "observe:" + string(d.Action)
-		g.met.enforced.WithLabelValues(x.ev.Enforced.Action).Inc()
-		return false
+	id := g.who.identify(r)
+	x.ev.Principal, x.ev.Auth = id.principal, id.auth
+	if id.proven {
+		q.Principal, q.Tenant, q.APIKey = id.principal.ID, id.principal.Tenant, id.principal.Type == typeAPIKey
 	}
-	g.met.enforced.WithLabelValues(x.ev.Enforced.Action).Inc()
-	refuse(&x.res, code, problem, d.ID, wait)
-	return true
-}
-
-// refuse answers for Warder itself. It names the decision, so that whoever was refused can ask about it, and nothing else.
-func refuse(w http.ResponseWriter, code int, problem, id string, wait time.Duration) {
-	body, err := json.Marshal(struct {
-		Error    string `json:"error"`
-		Decision string `json:"decision"`
-	}{problem, id})
-	if err != nil { // two strings: it cannot fail
-		body = []byte("{}")
+	if g.facts.Route != nil {
+		q.Route = g.facts.Route(x.ev)
 	}
-	h := w.Header()
-	if code == http.StatusTooManyRequests {
-		h.Set("Retry-After", strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10))
+	if g.facts.Place != nil {
+		q.Country, q.ASN = g.facts.Place(q.Address)
 	}
-	write(w, code, "application/json", append(body, '\n'))
+	return g.set.Check(q, x.start)
 }
 
 // plain answers with the status in words.

@@ -112,7 +112,7 @@ func TestHTTP2OverTLS(t *testing.T) {
 		if path == "/trailer" && res.Trailer.Get("X-Sum") != "42" {
 			t.Errorf("trailer %v", res.Trailer)
 		}
-		want := event.TLS{Version: "1.3"}
+		want := event.TLS{Version: "1.3", Fingerprint: e.TLS.Fingerprint}
 		if e.Request.Protocol != "HTTP/2.0" || e.Request.Scheme != "https" || !cmp.Equal(e.TLS, want) {
 			t.Errorf("%s: %+v %+v", path, e.Request, e.TLS)
 		}

@@ -185,8 +185,11 @@ func (a *App) newGateway() (err error) {
 		return err
 	}
 	a.acks = newAcks(a.bus, a.decisions, a.log)
-	a.gateway, err = gateway.New(a.cfg.Gateway, a.decisions, a.log, a.reg)
-	return config.In("gateway", err)
+	if a.gateway, err = gateway.New(a.cfg.Gateway, a.decisions, a.log, a.reg); err != nil {
+		return config.In("gateway", err)
+	}
+	a.gateway.Know(gateway.Facts{Route: a.collector.Route, Place: a.collector.Place})
+	return nil
 }
 
 // Close releases what New and Run acquired, the embedded engine and broker last. It may be called twice, and must not be called

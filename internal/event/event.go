@@ -123,7 +123,12 @@ type LLM struct {
 // Enforced is set when a decision of Warder's answered the request, or would have. CEL: enforced.*
 type Enforced struct {
 	By     string // decision id
-	Action string // "block", "limit"; "observe:block", "observe:limit" when it was only observed
+	Action string // one of [Actions]
+}
+
+// Actions lists the values of Enforced.Action besides "": what a decision did to the request, or would have done.
+func Actions() []string {
+	return []string{"block", "limit", "challenge", "log", "observe:block", "observe:limit", "observe:challenge", "observe:log"}
 }
 
 // WAF carries a web application firewall's opinion. CEL: waf.*
@@ -140,7 +145,7 @@ type Intel struct {
 // Refused tells whether a decision of Warder's answered this request instead of the upstream: such an event does not feed
 // detection again.
 func (e *Event) Refused() bool {
-	return e.Enforced.Action == "block" || e.Enforced.Action == "limit"
+	return e.Enforced.Action == "block" || e.Enforced.Action == "limit" || e.Enforced.Action == "challenge"
 }
 
 // Key is the event's key on the bus: all events of one client address share a partition. Without an address it is the tap.

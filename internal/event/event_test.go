@@ -170,7 +170,8 @@ func TestKeyAndRefused(t *testing.T) {
 	if got := (&Event{Tap: "t"}).Key(); string(got) != "t" {
 		t.Errorf("key without an address is %q", got)
 	}
-	for action, want := range map[string]bool{"block": true, "limit": true, "": false, "observe:block": false} {
+	for action, want := range map[string]bool{"block": true, "limit": true, "challenge": true, "log": false, "": false, "observe:block": false,
+		"observe:challenge": false} {
 		if got := (&Event{Enforced: Enforced{Action: action}}).Refused(); got != want {
 			t.Errorf("%q: got %v", action, got)
 		}
