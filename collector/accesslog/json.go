@@ -47,6 +47,8 @@ const (
 	fModel
 	fPromptTokens
 	fCompletionTokens
+	fDecision // the id of the decision that Warder answered with
+	fAction   // what it did
 )
 
 func fieldNames() map[string]field {
@@ -56,7 +58,7 @@ func fieldNames() map[string]field {
 		"size": fSize, "request_size": fRequestSize, "duration_s": fSeconds, "duration_ms": fMillis, "duration_ns": fNanos,
 		"user_agent": fAgent, "referer": fReferer, "user": fUser, "request": fLine, "request_id": fRequestID, "name": fName,
 		"content_type": fContentType, "tls_version": fTLS, "sni": fSNI, "llm_model": fModel, "llm_prompt_tokens": fPromptTokens,
-		"llm_completion_tokens": fCompletionTokens,
+		"llm_completion_tokens": fCompletionTokens, "warder_decision": fDecision, "warder_action": fAction,
 	}
 }
 
@@ -80,6 +82,7 @@ func jsonKeys(format string, extra map[string]string) (map[string]field, error) 
 	default:
 		return nil, nil
 	}
+	maps.Copy(keys, warderKeys())
 	names := fieldNames()
 	for k, v := range extra {
 		f, ok := names[v]
@@ -89,6 +92,23 @@ func jsonKeys(format string, extra map[string]string) (map[string]field, error) 
 		keys[k] = f
 	}
 	return keys, nil
+}
+
+// warderKeys says under which names logs have what Warder answered through a gateway: the response headers of refusal.HeaderDecision
+// and HeaderAction as NGINX (the gateway's own answer, an upstream's, a variable of auth_request_set), Caddy, Traefik and Envoy name
+// them, and the plain names that docs/collector.md proposes.
+func warderKeys() map[string]field {
+	keys := map[string]field{}
+	for _, prefix := range []string{"warder_", "x_warder_", "sent_http_x_warder_", "upstream_http_x_warder_"} {
+		keys[prefix+"decision"], keys[prefix+"action"] = fDecision, fAction
+	}
+	for _, prefix := range []string{"x-warder-", "X-Warder-", "downstream_X-Warder-", "origin_X-Warder-"} {
+		for word, f := range map[string]field{"Decision": fDecision, "Action": fAction} {
+			keys[prefix+word], keys[prefix+strings.ToLower(word)] = f, f
+		}
+	}
+	keys["resp_headers.X-Warder-Decision.0"], keys["resp_headers.X-Warder-Action.0"] = fDecision, fAction
+	return keys
 }
 
 // traefikKeys follows Traefik's pkg/middlewares/accesslog. ClientHost is X-Forwarded-For where Traefik trusts the peer.
@@ -168,7 +188,20 @@ func (p *Parser) parseJSON(line string, e *event.Event) error {
 		return refuse(BadTime, "JSON object has no time that can be read")
 	}
 	p.resolve(&r)
+	enforced(e)
 	return nil
+}
+
+// enforced drops what is no word of Warder's: an action it does not know, one without its decision, or a refusal that was none. Nobody
+// else's header must take requests out of detection. NGINX writes several upstreams' values in one, with commas.
+func enforced(e *event.Event) {
+	f := &e.Enforced
+	f.By, _, _ = strings.Cut(f.By, ",")
+	f.Action, _, _ = strings.Cut(f.Action, ",")
+	refusal := e.Response.Code == 401 || e.Response.Code == 403 || e.Response.Code == 429
+	if f.By == "" || !slices.Contains(event.Actions(), f.Action) || e.Refused() && !refusal {
+		*f = event.Enforced{}
+	}
 }
 
 // resolve puts the parts together: a request line tells more than a URI, a URI more than a path.
@@ -288,6 +321,10 @@ func (f field) text(e *event.Event) *string {
 		return &e.TLS.SNI
 	case fModel:
 		return &e.LLM.Model
+	case fDecision:
+		return &e.Enforced.By
+	case fAction:
+		return &e.Enforced.Action
 	}
 	return nil
 }

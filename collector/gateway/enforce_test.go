@@ -130,3 +130,22 @@ func TestRestartKeepsBlocks(t *testing.T) {
 		t.Errorf("after the restart: %d", res.StatusCode)
 	}
 }
+
+func TestChallengeAndLog(t *testing.T) {
+	b := start(t, echo(t).URL, nil)
+	b.set.Apply(active5m("c1", func(d *decision.Decision) {
+		d.Action, d.Status, d.Reason.Title = decision.Challenge, 401, "Stuffing"
+	}))
+	res, text, e := b.get("/")
+	if res.StatusCode != 401 || res.Header.Get("WWW-Authenticate") == "" || text != `{"error":"challenged","reason":"Stuffing","decision":"c1"}`+"\n" {
+		t.Errorf("%d %v %s", res.StatusCode, res.Header, text)
+	}
+	// It is not the upstream's word on the credentials, and does not feed detection.
+	if !e.Refused() || e.Enforced.Action != "challenge" || e.Auth.Outcome == "failure" {
+		t.Errorf("%+v %+v", e.Enforced, e.Auth)
+	}
+	b.set.Sync(active5m("g1", func(d *decision.Decision) { d.Action = decision.Log }))
+	if res, _, e := b.get("/"); res.StatusCode != 200 || e.Enforced != (event.Enforced{By: "g1", Action: "log"}) || e.Refused() {
+		t.Errorf("%d %+v", res.StatusCode, e.Enforced)
+	}
+}
