@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/warder/warder/internal/decision"
 )
 
 // Level says how bad a finding is.
@@ -111,6 +113,7 @@ func (l *linter) run() {
 	l.style()
 	l.filter()
 	l.broad()
+	l.everyone()
 	l.logic()
 	l.forms()
 	l.cost()
@@ -130,6 +133,19 @@ func (l *linter) filter() {
 	}
 	if strings.Contains(r.filter.canonical, "enforced.") && !r.IncludeEnforced {
 		l.warn("never-enforced", "reads enforced.* but leaves out what Warder answered itself; add include_enforced: true")
+	}
+}
+
+// everyone looks at answers that hit whoever is near an attacker.
+func (l *linter) everyone() {
+	for _, a := range l.rule.Respond {
+		switch decision.Scope(a.Scope) { // the narrowest of them
+		case decision.Country, decision.ASN, decision.Route, decision.Tenant, decision.UserAgent:
+			if a.Action == string(decision.Block) || a.Action == string(decision.Challenge) {
+				l.warn("over-broad", "answers with a %s of %s alone, which hits everyone there; add a narrower scope such as source.address to it",
+					a.Action, strings.Join(append([]string{a.Scope}, a.And...), " and "))
+			}
+		}
 	}
 }
 

@@ -123,21 +123,47 @@ func (m *modeYAML) UnmarshalYAML(n ast.Node) error {
 
 // respondYAML is one answer: exactly one of the keys.
 type respondYAML struct {
-	Block *blockYAML `yaml:"block"`
-	Limit *limitYAML `yaml:"limit"`
-	node  ast.Node
+	Block     *blockYAML     `yaml:"block"`
+	Limit     *limitYAML     `yaml:"limit"`
+	Challenge *challengeYAML `yaml:"challenge"`
+	Log       *blockYAML     `yaml:"log"`
+	node      ast.Node
 }
 
 type blockYAML struct {
-	Scope scalar `yaml:"scope"`
-	TTL   scalar `yaml:"ttl"`
+	Scope scopesYAML `yaml:"scope"`
+	TTL   scalar     `yaml:"ttl"`
 }
 
 type limitYAML struct {
-	Scope scalar `yaml:"scope"`
-	Rate  scalar `yaml:"rate"`
-	Burst scalar `yaml:"burst"`
-	TTL   scalar `yaml:"ttl"`
+	Scope scopesYAML `yaml:"scope"`
+	Rate  scalar     `yaml:"rate"`
+	Burst scalar     `yaml:"burst"`
+	TTL   scalar     `yaml:"ttl"`
+}
+
+type challengeYAML struct {
+	Scope  scopesYAML `yaml:"scope"`
+	TTL    scalar     `yaml:"ttl"`
+	Status scalar     `yaml:"status"`
+}
+
+// scopesYAML is one scope, or a list of those that a request must meet together.
+type scopesYAML []scalar
+
+// UnmarshalYAML implements goccy/go-yaml's NodeUnmarshaler.
+func (s *scopesYAML) UnmarshalYAML(n ast.Node) error {
+	nodes := []ast.Node{n}
+	if seq, ok := n.(*ast.SequenceNode); ok {
+		nodes = seq.Values
+	}
+	*s = make(scopesYAML, len(nodes))
+	for i, n := range nodes {
+		if err := (*s)[i].UnmarshalYAML(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // UnmarshalYAML implements goccy/go-yaml's NodeUnmarshaler.
@@ -149,8 +175,14 @@ func (r *respondYAML) UnmarshalYAML(n ast.Node) error {
 	}
 	*r = respondYAML(v)
 	r.node = n
-	if (r.Block == nil) == (r.Limit == nil) {
-		return &placed{n, "want one of block: {scope, ttl} and limit: {scope, rate, burst, ttl}"}
+	answers := 0
+	for _, there := range []bool{r.Block != nil, r.Limit != nil, r.Challenge != nil, r.Log != nil} {
+		if there {
+			answers++
+		}
+	}
+	if answers != 1 {
+		return &placed{n, "want one of block: {scope, ttl}, limit: {scope, rate, burst, ttl}, challenge: {scope, ttl, status} and log: {scope, ttl}"}
 	}
 	return nil
 }

@@ -135,6 +135,12 @@ func respondJSON(list []alert.Response) []map[string]any {
 	out := []map[string]any{}
 	for _, a := range list {
 		l := map[string]any{"action": a.Action, "scope": a.Scope, "ttl": rules.Span(a.TTL)}
+		if len(a.And) > 0 {
+			l["and"] = a.And
+		}
+		if a.Status > 0 {
+			l["status"] = a.Status
+		}
 		if a.Requests > 0 {
 			l["requests"], l["per"], l["burst"] = a.Requests, rules.Span(a.Per), a.Burst
 		}

@@ -144,8 +144,12 @@ func (t *Timeline) Alert(a *alert.Alert) {
 
 // Decision prints what a gateway is to do, or what it would have done.
 func (t *Timeline) Decision(d *decision.Decision) {
-	verb := map[decision.Action]string{decision.Block: "block", decision.Limit: "limit"}[d.Action]
-	entity := t.p.Bold(Clean(d.Value, 80))
+	verb := Clean(string(d.Action), 12)
+	text := d.Entity()
+	if len(d.And) == 0 {
+		text = d.Value
+	}
+	entity := t.p.Bold(Clean(text, 160))
 	switch {
 	case d.State == decision.Proposed:
 		t.line(t.p.Yellow("held    "), "%s of %s: %s", verb, entity, Clean(d.Note, 120))

@@ -140,9 +140,13 @@ func how(b *strings.Builder, r *rules.Rule) {
 func answers(r *rules.Rule) string {
 	var out []string
 	for _, a := range r.Respond {
-		s := fmt.Sprintf("%s `%s` for %s", a.Action, a.Scope, rules.Span(a.TTL))
+		scope := strings.Join(append([]string{a.Scope}, a.And...), "` with `")
+		s := fmt.Sprintf("%s `%s` for %s", a.Action, scope, rules.Span(a.TTL))
+		if a.Status > 0 {
+			s = fmt.Sprintf("challenge `%s` with %d for %s", scope, a.Status, rules.Span(a.TTL))
+		}
 		if a.Requests > 0 {
-			s = fmt.Sprintf("limit `%s` to %d requests per %s (burst %d) for %s", a.Scope, a.Requests, rules.Span(a.Per), a.Burst, rules.Span(a.TTL))
+			s = fmt.Sprintf("limit `%s` to %d requests per %s (burst %d) for %s", scope, a.Requests, rules.Span(a.Per), a.Burst, rules.Span(a.TTL))
 		}
 		out = append(out, s)
 	}

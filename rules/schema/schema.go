@@ -141,10 +141,16 @@ func aggregate() object {
 }
 
 func respond() object {
-	scope := object{"enum": []string{string(decision.Address), string(decision.Principal)}, "description": "Must be in group_by."}
+	one := object{"enum": rules.Scopes()}
+	scope := object{"anyOf": []any{one, object{"type": "array", "minItems": 1, "maxItems": decision.MaxTerms, "uniqueItems": true, "items": one}},
+		"description": "Must be in group_by; for principal.key, principal.id must. A request must meet all of a list."}
 	ttl := described(ref("duration"), "Every decision expires; at most 30 days.")
+	untilThen := closed(object{"scope": scope, "ttl": ttl}, "scope", "ttl")
 	return object{"type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "properties": object{
-		"block": closed(object{"scope": scope, "ttl": ttl}, "scope", "ttl"),
+		"block": untilThen,
+		"log":   untilThen,
+		"challenge": closed(object{"scope": scope, "ttl": ttl, "status": object{"enum": []int{401, 429}, "default": 401,
+			"description": "401 until the client proves who it is, or 429."}}, "scope", "ttl"),
 		"limit": closed(object{"scope": scope, "ttl": ttl, "rate": object{"type": "string", "pattern": `^ *[0-9]+ */ *(s|m|min|h) *$`, "description": "10/s, 100/m or 1000/h"},
 			"burst": object{"type": "integer", "minimum": 1, "maximum": 1_000_000}}, "scope", "ttl", "rate"),
 	}}
