@@ -46,3 +46,17 @@ func TestEnforced(t *testing.T) {
 		}
 	}
 }
+
+// TestChallengeIsNoFailure: a 401 of Warder's own is not a failed login.
+func TestChallengeIsNoFailure(t *testing.T) {
+	p, err := NewParser("json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e event.Event
+	line := `{"time_iso8601":"2026-03-01T10:00:00+00:00","remote_addr":"203.0.113.9","remote_user":"alice","request":"GET / HTTP/1.1","status":401,` +
+		`"warder_decision":"d1","warder_action":"challenge"}`
+	if err := p.Parse([]byte(line), &e); err != nil || !e.Refused() || e.Auth.Outcome != "" {
+		t.Errorf("error %v, %+v %+v", err, e.Enforced, e.Auth)
+	}
+}

@@ -177,6 +177,7 @@ func finish(e *event.Event) {
 		e.Principal.Type = "basic"
 	}
 	switch {
+	case e.Refused(): // Warder's answer says nothing about the credentials
 	case e.Response.Code == 401 || e.Response.Code == 407:
 		e.Auth.Outcome = "failure"
 	case e.Principal.ID != "":
