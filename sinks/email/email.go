@@ -20,8 +20,8 @@ import (
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/outbound"
 	"github.com/warder/warder/sinks"
-	"github.com/warder/warder/sinks/outbound"
 )
 
 // Security says how the connection to the smarthost is protected.

@@ -17,8 +17,8 @@ import (
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/outbound"
 	"github.com/warder/warder/sinks"
-	"github.com/warder/warder/sinks/outbound"
 )
 
 // MaxAlerts is the most alerts in one message: each takes up to four of the 50 blocks that Slack allows.

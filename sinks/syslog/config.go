@@ -6,8 +6,8 @@ import (
 	"regexp"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/outbound"
 	"github.com/warder/warder/sinks"
-	"github.com/warder/warder/sinks/outbound"
 )
 
 // Transport is how messages travel.

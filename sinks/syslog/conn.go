@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/warder/warder/sinks/outbound"
+	"github.com/warder/warder/internal/outbound"
 )
 
 // conn is one connection to a receiver, opened when it is needed. It is safe for concurrent use: writes follow each other.

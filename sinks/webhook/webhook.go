@@ -23,8 +23,8 @@ import (
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/outbound"
 	"github.com/warder/warder/sinks"
-	"github.com/warder/warder/sinks/outbound"
 )
 
 // BodyType is the "type" of a request's body.

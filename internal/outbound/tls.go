@@ -1,4 +1,4 @@
-// Package outbound holds what sinks need to reach a destination safely: TLS options, an HTTP client with bounds, the meaning of
+// Package outbound holds what sinks and gateways need to reach a destination safely: TLS options, an HTTP client with bounds, the meaning of
 // an answer's status, and errors without secrets.
 package outbound
 
