@@ -206,8 +206,10 @@ func (s *suite) challenge() {
 		s.retryAfter(e.name, a, time.Hour)
 		s.wants(e.name+", another client", e.another, 200)
 	}
-	for _, d := range ds {
-		d.Status = 401
+	for i, d := range ds { // decisions are immutable
+		other := *d
+		other.Status = 401
+		ds[i] = &other
 	}
 	s.sync(ds...)
 	for _, e := range es {
