@@ -69,10 +69,19 @@ func (f *fake) values() []string {
 	return slices.Clone(f.held)
 }
 
+type counts struct{ calls, verified int }
+
+func (f *fake) count() counts {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return counts{f.calls, f.verified}
+}
+
 type bench struct {
 	*testing.T
 	set  *active.Set
 	gw   *fake
+	mu   sync.Mutex // guards acks and logs
 	acks []decision.Ack
 	logs strings.Builder
 	stop func()
@@ -86,8 +95,8 @@ func run(t *testing.T, gw *fake) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{T: t, set: set, gw: gw}
-	log := slog.New(slog.NewTextHandler(io.Writer(&b.logs), nil))
-	d, err := New("edge-1/fake", "fake", gw, set, DefaultConfig(), func(a decision.Ack) { b.acks = append(b.acks, a) }, log, prometheus.NewRegistry())
+	log := slog.New(slog.NewTextHandler(io.Writer(b), nil))
+	d, err := New("edge-1/fake", "fake", gw, set, DefaultConfig(), b.acked, log, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +116,35 @@ func run(t *testing.T, gw *fake) *bench {
 	return b
 }
 
+func (b *bench) acked(a decision.Ack) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.acks = append(b.acks, a)
+}
+
+// Write takes what is logged.
+func (b *bench) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.logs.Write(p)
+}
+
+func (b *bench) logged() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.logs.String()
+}
+
+func (b *bench) told() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.acks)
+}
+
 func (b *bench) last() decision.Ack {
 	b.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if len(b.acks) == 0 {
 		b.Fatal("no acknowledgement")
 	}
@@ -148,16 +184,16 @@ func bubble(t *testing.T, gw *fake, fn func(b *bench)) {
 
 func TestFollows(t *testing.T) {
 	bubble(t, &fake{}, func(b *bench) {
-		if b.gw.calls != 1 || b.gw.verified != 1 {
-			b.Errorf("%d calls at the start, %d verified, want one that verifies", b.gw.calls, b.gw.verified)
+		if b.gw.count().calls != 1 || b.gw.count().verified != 1 {
+			b.Errorf("%d calls at the start, %d verified, want one that verifies", b.gw.count().calls, b.gw.count().verified)
 		}
 		for i := range 100 {
 			b.set.Apply(block(fmt.Sprintf("203.0.113.%d", i), time.Hour))
 		}
 		b.set.Mark(99)
 		b.after(10 * time.Millisecond)
-		if n := len(b.gw.values()); n != 100 || b.gw.calls != 2 {
-			b.Errorf("%d held after %d calls, want 100 after 2: a burst is one call", n, b.gw.calls)
+		if n := len(b.gw.values()); n != 100 || b.gw.count().calls != 2 {
+			b.Errorf("%d held after %d calls, want 100 after 2: a burst is one call", n, b.gw.count().calls)
 		}
 		if !slices.IsSorted(b.gw.values()) {
 			b.Error("not in the order of keys")
@@ -182,9 +218,9 @@ func TestExpiryAndHeartbeat(t *testing.T) {
 		b.holds("203.0.113.1", "203.0.113.2")
 		b.after(200 * time.Millisecond)
 		b.holds("203.0.113.2")
-		n := len(b.acks)
+		n := b.told()
 		b.after(time.Minute)
-		if got := len(b.acks) - n; got < 5 || got > 7 {
+		if got := b.told() - n; got < 5 || got > 7 {
 			b.Errorf("%d acknowledgements in a quiet minute, want one every 10s", got)
 		}
 		b.set.Mark(7) // a record that changes nothing here
@@ -223,7 +259,7 @@ func TestRepeatsAndVerifies(t *testing.T) {
 		if a := b.last(); a.Offset != -1 || !strings.Contains(a.Error, "503") {
 			b.Errorf("acknowledged %+v, want the old offset and the error", a)
 		}
-		if n := b.gw.calls; n < 6 || n > 12 {
+		if n := b.gw.count().calls; n < 6 || n > 12 {
 			b.Errorf("%d calls in 10s, want them to wait longer and longer", n)
 		}
 		b.gw.mu.Lock()
@@ -235,15 +271,15 @@ func TestRepeatsAndVerifies(t *testing.T) {
 		if a := b.last(); a.Offset != 3 || a.Error != "" {
 			b.Errorf("acknowledged %+v", a)
 		}
-		if b.gw.verified == verified {
+		if b.gw.count().verified == verified {
 			b.Error("after an error nothing was verified")
 		}
 		b.gw.mu.Lock()
 		b.gw.repair = 2
 		b.gw.mu.Unlock()
 		b.after(31 * time.Second)
-		if strings.Count(b.logs.String(), "level=ERROR") != 1 {
-			b.Errorf("log: %s", b.logs.String())
+		if strings.Count(b.logged(), "level=ERROR") != 1 {
+			b.Errorf("log: %s", b.logged())
 		}
 		b.after(heartbeat)
 		if n := b.last().Repaired; n == 0 || n%2 != 0 {
@@ -270,8 +306,8 @@ func TestUnsupported(t *testing.T) {
 			b.after(10 * time.Millisecond)
 		}
 		b.holds()
-		if n := strings.Count(b.logs.String(), "cannot express"); n != 1 {
-			b.Errorf("said %d times, want once: %s", n, b.logs.String())
+		if n := strings.Count(b.logged(), "cannot express"); n != 1 {
+			b.Errorf("said %d times, want once: %s", n, b.logged())
 		}
 	})
 }
