@@ -5,8 +5,11 @@ package enforcer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,21 +37,28 @@ type Bus interface {
 // Enforcer is the stage. Several instances may run: they share the alerts by partition and see each other's decisions on the
 // topic.
 type Enforcer struct {
-	cfg    Config
-	policy *policy
-	ledger *ledger
-	bus    Bus
-	log    *slog.Logger
-	now    func() time.Time
-	m      *metrics
+	cfg     Config
+	policy  *policy
+	ledger  *ledger
+	traffic Traffic // nil: the guardrails that need it are not judged
+	proof   Proof   // nil: nothing is known
+	bus     Bus
+	log     *slog.Logger
+	now     func() time.Time
+	m       *metrics
 
 	// turn is taken by who looks at the ledger and then writes to the topic what follows, so that the records of one entity reach the
 	// topic in the order in which the ledger took them. Capacity 1.
 	turn chan struct{}
+	told map[notice]bool // which guardrail alerts are out; whoever has the turn owns it
+
+	ready    chan struct{} // closed when the topic was read to its end
+	caughtUp func()
 }
 
-// New returns an enforcer. It fails when the configuration is not valid.
-func New(cfg Config, b Bus, log *slog.Logger, reg prometheus.Registerer) (*Enforcer, error) {
+// New returns an enforcer. t and p may be nil: then shares, shared addresses and the rollback are not judged, and nothing is known of
+// gateways. It fails when the configuration is not valid.
+func New(cfg Config, b Bus, t Traffic, proof Proof, log *slog.Logger, reg prometheus.Registerer) (*Enforcer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -56,7 +66,9 @@ func New(cfg Config, b Bus, log *slog.Logger, reg prometheus.Registerer) (*Enfor
 	if err != nil {
 		return nil, err
 	}
-	e := &Enforcer{cfg: cfg, policy: p, ledger: newLedger(), bus: b, log: log, now: time.Now, turn: make(chan struct{}, 1)}
+	e := &Enforcer{cfg: cfg, policy: p, ledger: newLedger(), traffic: t, proof: proof, bus: b, log: log, now: time.Now,
+		turn: make(chan struct{}, 1), told: map[notice]bool{}, ready: make(chan struct{})}
+	e.caughtUp = sync.OnceFunc(func() { close(e.ready) })
 	e.m = newMetrics(reg, func() float64 { return float64(e.ledger.active(e.now())) })
 	return e, nil
 }
@@ -64,22 +76,21 @@ func New(cfg Config, b Bus, log *slog.Logger, reg prometheus.Registerer) (*Enfor
 // Run reads the decisions so far, then alerts until ctx ends. It returns nil then.
 func (e *Enforcer) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	ready := make(chan struct{})
 	g.Go(func() error {
 		return e.bus.Tail(gctx, bus.TopicDecisions, func(recs []bus.Record) error {
 			inForce := e.learn(recs)
 			select {
-			case <-ready:
+			case <-e.ready:
 				e.tellAgain(gctx, inForce)
 			default: // what comes later on the topic may have ended them
 			}
 			return nil
-		}, func() { close(ready) })
+		}, e.caughtUp)
 	})
 	afterwards := func(fn func() error) {
 		g.Go(func() error {
 			select {
-			case <-ready:
+			case <-e.ready:
 				return fn()
 			case <-gctx.Done():
 				return nil
@@ -87,7 +98,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 		})
 	}
 	afterwards(func() error {
-		if err := e.throwSwitch(gctx); err != nil {
+		if err := e.align(gctx); err != nil {
 			return err
 		}
 		return e.bus.Consume(gctx, Group, bus.TopicAlerts, func(context.Context, int) (bus.Partition, int64, error) {
@@ -105,6 +116,10 @@ func (e *Enforcer) Run(ctx context.Context) error {
 // by the end of an earlier one.
 func (e *Enforcer) learn(recs []bus.Record) (inForce []*decision.Decision) {
 	for _, r := range recs {
+		if string(r.Key) == decision.SwitchKey {
+			e.learnSwitch(r)
+			continue
+		}
 		var kept *decision.Decision
 		if len(r.Value) == 0 {
 			kept = e.ledger.remove(string(r.Key), e.now())
@@ -121,30 +136,58 @@ func (e *Enforcer) learn(recs []bus.Record) (inForce []*decision.Decision) {
 	return inForce
 }
 
-// throwSwitch brings the decisions in force in line with the configuration: what was only observed while enforcement was off
-// is enforced from now on, and the other way round.
-func (e *Enforcer) throwSwitch(ctx context.Context) error {
+// learnSwitch takes a record of the global switch. Without one nothing is switched.
+func (e *Enforcer) learnSwitch(r bus.Record) {
+	if len(r.Value) == 0 {
+		e.ledger.throw(decision.Switch{})
+		return
+	}
+	s, err := decision.DecodeSwitch(r.Value)
+	if err != nil {
+		e.m.skipped.WithLabelValues("undecodable").Inc()
+		e.log.Warn("the global switch on the topic cannot be read; it stays as it was", "offset", r.Offset, "error", err)
+		return
+	}
+	e.ledger.throw(s)
+}
+
+// align brings the decisions in force in line with the configuration: what was only observed while enforcement was off is enforced from
+// now on, and the other way round; what can touch an entity that is on the never-block lists now is revoked.
+func (e *Enforcer) align(ctx context.Context) error {
 	return e.inTurn(ctx, func() error {
 		changed := e.ledger.switched(e.now(), e.policy.mode)
-		if len(changed) == 0 {
-			return nil
+		for _, d := range e.ledger.all(func(d *decision.Decision) bool { return d.Applies(e.now()) && e.policy.never(d) != "" }) {
+			c := *d
+			c.State, c.Guardrail = decision.Revoked, guardNeverBlock
+			say(&c, "revoked: "+e.policy.never(d)+" is on the never-block list now")
+			changed = append(changed, &c)
 		}
-		out := make([]bus.Record, len(changed))
-		for i, d := range changed {
-			var err error
-			if out[i], err = record(d); err != nil {
-				return err
-			}
+		if len(changed) > 0 {
+			e.log.Warn("the configuration has changed; the decisions in force follow", "enforce", e.cfg.Enforce, "decisions", len(changed))
 		}
-		if err := e.bus.Produce(ctx, out...); err != nil {
+		return e.write(ctx, changed...)
+	})
+}
+
+// write puts changed decisions on the topic and then into the ledger. The caller has the turn.
+func (e *Enforcer) write(ctx context.Context, ds ...*decision.Decision) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	out := make([]bus.Record, len(ds))
+	for i, d := range ds {
+		var err error
+		if out[i], err = record(d); err != nil {
 			return err
 		}
-		for _, d := range changed {
-			e.ledger.put(d, e.now())
-		}
-		e.log.Warn("enforcement was switched; the decisions in force follow", "enforce", e.cfg.Enforce, "decisions", len(changed))
-		return nil
-	})
+	}
+	if err := e.bus.Produce(ctx, out...); err != nil {
+		return err
+	}
+	for _, d := range ds {
+		e.ledger.put(d, e.now())
+	}
+	return nil
 }
 
 // tellAgain writes decisions that the topic forgot although they are in force.
@@ -207,86 +250,92 @@ func (p *partition) Handle(ctx context.Context, recs []bus.Record) error {
 	return p.e.inTurn(ctx, func() error { return p.e.decide(ctx, alerts) })
 }
 
-// decide writes what the alerts lead to.
+// decide writes what the alerts lead to, in one piece.
 func (e *Enforcer) decide(ctx context.Context, alerts []*alert.Alert) error {
-	var out []bus.Record
+	b := &batch{told: map[notice]bool{}}
 	for _, a := range alerts {
-		recs, err := e.respond(a)
-		if err != nil {
-			return err
+		for _, r := range a.Respond {
+			if err := e.answer(b, a, r); err != nil {
+				return err
+			}
 		}
-		out = append(out, recs...)
 	}
-	if len(out) == 0 {
+	if len(b.recs) == 0 {
 		return nil
 	}
-	return e.bus.Produce(ctx, out...)
+	if err := e.bus.Produce(ctx, b.recs...); err != nil {
+		return err
+	}
+	e.ledger.said(b.made)
+	maps.Copy(e.told, b.told)
+	return nil
+}
+
+// batch is what alerts led to, on its way to the topics.
+type batch struct {
+	recs []bus.Record
+	made []*decision.Decision
+	told map[notice]bool
 }
 
 // Close has nothing to flush: Handle returns only after its effect.
 func (p *partition) Close(context.Context) error { return nil }
 
-// respond returns the records that the alert's responses lead to.
-func (e *Enforcer) respond(a *alert.Alert) ([]bus.Record, error) {
-	var out []bus.Record
-	for _, r := range a.Respond {
-		recs, err := e.answer(a, r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, recs...)
-	}
-	return out, nil
-}
-
-// answer returns the records for one response: the decision, and the guardrail's alert when it was held back. A repeat of an
-// alert after a crash says the same again: its decision may not have reached the topic, and the ids are the same.
-func (e *Enforcer) answer(a *alert.Alert, r alert.Response) ([]bus.Record, error) {
+// answer adds what one response leads to: the decision, and the guardrail's alert when one tripped. A repeat of an alert finds the
+// decision that it led to, and says again what may not have reached the topics.
+func (e *Enforcer) answer(b *batch, a *alert.Alert, r alert.Response) error {
 	now := e.now()
-	d, skip := e.policy.decide(a, r, now)
-	if d != nil {
-		d, skip = e.ledger.admit(d, now, e.cfg.MaxNewPerMinute)
+	q, skip := e.policy.ask(a, r, now)
+	if q == nil {
+		e.m.skipped.WithLabelValues(skip).Inc()
+		return nil
+	}
+	if d, unsaid := e.ledger.repeated(q.ID); d != nil {
+		e.m.skipped.WithLabelValues(skipKnown).Inc()
+		return e.tell(b, a, d, unsaid)
+	}
+	if e.ledger.outlasts(q, now, &e.cfg) {
+		skip = skipLonger
+	} else {
+		e.guard(q.Decision, a.Sample)
+		skip = e.ledger.admit(q, now, &e.cfg)
 	}
 	if skip != "" {
 		e.m.skipped.WithLabelValues(skip).Inc()
+		return nil
 	}
-	if d == nil {
-		return nil, nil
+	d := q.Decision
+	e.m.decided(d, now)
+	e.log.Info("decision made", "decision", d.ID, "action", d.Action, "entity", d.Entity(), "mode", d.Mode,
+		"state", d.State, "rule", a.Rule, "alert", a.ID, "expires", d.Expires.UTC().Format(time.RFC3339))
+	if d.Guardrail != "" {
+		e.m.held.WithLabelValues(d.Guardrail).Inc()
 	}
-	if skip == "" {
-		e.m.decided(d, now)
-		e.log.Info("decision made", "decision", d.ID, "action", d.Action, "scope", d.Scope, "value", d.Value, "mode", d.Mode,
-			"state", d.State, "rule", a.Rule, "alert", a.ID, "expires", d.Expires.UTC().Format(time.RFC3339))
+	return e.tell(b, a, d, true)
+}
+
+// tell adds the decision's record, when the topic may lack it, and the alert of its guardrail, when people have not been told.
+func (e *Enforcer) tell(b *batch, a *alert.Alert, d *decision.Decision, unsaid bool) error {
+	if unsaid {
+		rec, err := record(d)
+		if err != nil {
+			return err
+		}
+		b.recs, b.made = append(b.recs, rec), append(b.made, d)
 	}
-	rec, err := record(d)
-	if err != nil {
-		return nil, err
+	n := noticeOf(d)
+	if d.Guardrail == "" || b.told[n] || e.told[n] {
+		return nil
 	}
-	if d.Guardrail == "" {
-		return []bus.Record{rec}, nil
-	}
-	warn, err := e.guardrail(a, d)
-	return []bus.Record{rec, warn}, err
+	rec, err := e.guardrailAlert(a, d, n)
+	b.recs = append(b.recs, rec)
+	b.told[n] = true
+	return err
 }
 
 func record(d *decision.Decision) (bus.Record, error) {
 	v, err := d.Encode()
 	return bus.Record{Topic: bus.TopicDecisions, Partition: -1, Key: d.Key(), Value: v}, err
-}
-
-// guardrail is the alert that a held-back decision becomes, so that a person looks at it.
-func (e *Enforcer) guardrail(a *alert.Alert, d *decision.Decision) (bus.Record, error) {
-	e.m.held.WithLabelValues(d.Guardrail).Inc()
-	e.log.Warn("guardrail held a decision back", "guardrail", d.Guardrail, "decision", d.ID, "rule", a.Rule, "alert", a.ID)
-	g := *a
-	g.Rule, g.RuleVersion = GuardrailRule, d.Guardrail
-	g.Title = "Held back for approval: " + string(d.Action) + " asked for by " + a.Title
-	g.Description = d.Note
-	g.Severity, g.Respond, g.Mode = alert.Medium, nil, alert.Enforce
-	g.Tags = append([]string{"warder.guardrail", "warder.rule." + a.Rule}, a.Tags...)
-	g.ID = alert.NewID(g.Rule, a.ID, g.Group, g.Window)
-	v, err := g.Encode()
-	return bus.Record{Topic: bus.TopicAlerts, Partition: -1, Key: g.Key(), Value: v}, err
 }
 
 // sweep writes the end of decisions that ran out and forgets those that ended long ago.
@@ -299,7 +348,7 @@ func (e *Enforcer) sweep(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		if err := e.inTurn(ctx, func() error { return e.end(ctx) }); err != nil && ctx.Err() == nil {
+		if err := e.inTurn(ctx, func() error { return errors.Join(e.end(ctx), e.rollback(ctx)) }); err != nil && ctx.Err() == nil {
 			e.log.Error("cannot write the end of decisions; gateways expire them on their own, trying again", "error", err)
 		}
 	}
@@ -308,7 +357,8 @@ func (e *Enforcer) sweep(ctx context.Context) error {
 // end writes what is over by now.
 func (e *Enforcer) end(ctx context.Context) error {
 	now := e.now()
-	expired, forget := e.ledger.due(now, e.cfg.KeepEnded.Std())
+	e.forgetNotices(now)
+	expired, forget := e.ledger.due(now, max(e.cfg.KeepEnded, e.cfg.Ladder.Remember).Std())
 	out := make([]bus.Record, 0, len(expired)+len(forget))
 	for _, d := range expired {
 		rec, err := record(d)

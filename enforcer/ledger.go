@@ -1,6 +1,8 @@
 package enforcer
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,17 +13,24 @@ import (
 // their longest life, so that attackers with many addresses cannot make the ledger, and the topic, grow without end.
 const maxProposed = 10_000
 
+// maxEnded bounds the decisions that are over and kept for the ladder and for people; the oldest are forgotten first.
+const maxEnded = 100_000
+
 // ledger is the enforcer's view of the decisions topic: the newest record of each entity. It is
 // safe for concurrent use: the tail of the topic and the alert partitions write to it.
 type ledger struct {
 	mu       sync.Mutex
 	byKey    map[string]*decision.Decision
-	proposed int         // of them
-	started  []time.Time // when entities came to have an active decision, the last minute only
+	byID     map[string]*decision.Decision
+	unsaid   map[string]bool // ids of decisions that may not have reached the topic yet
+	proposed int             // of byKey
+	touched  float64         // sum of the shares of refusing decisions in force, by the sweep's reckoning
+	thrown   decision.Switch // the global switch; its zero value says nothing
+	started  []time.Time     // when entities came to have an active decision, the last minute only
 }
 
 func newLedger() *ledger {
-	return &ledger{byKey: map[string]*decision.Decision{}}
+	return &ledger{byKey: map[string]*decision.Decision{}, byID: map[string]*decision.Decision{}, unsaid: map[string]bool{}}
 }
 
 // put takes a record of the topic, or one that was just written. Reading one's own record again changes nothing. The end of an
@@ -35,6 +44,7 @@ func (l *ledger) put(d *decision.Decision, now time.Time) (inForce *decision.Dec
 		return old
 	}
 	l.store(d, now)
+	delete(l.unsaid, d.ID)
 	return nil
 }
 
@@ -47,7 +57,19 @@ func (l *ledger) store(d *decision.Decision, now time.Time) {
 		l.started = append(l.started, d.Created)
 	}
 	l.proposed += proposals(d) - proposals(old)
-	l.byKey[key] = d
+	l.touched += touches(d) - touches(old)
+	if old != nil && old.ID != d.ID {
+		l.drop(old)
+	}
+	l.byKey[key], l.byID[d.ID] = d, d
+}
+
+// touches is what part of good traffic the decision takes of the budget.
+func touches(d *decision.Decision) float64 {
+	if d != nil && d.State == decision.Active && refuses(d) {
+		return d.Share
+	}
+	return 0
 }
 
 func proposals(d *decision.Decision) int {
@@ -66,8 +88,61 @@ func (l *ledger) remove(key string, now time.Time) (inForce *decision.Decision) 
 		return old
 	}
 	l.proposed -= proposals(old)
+	l.touched -= touches(old)
+	if old != nil {
+		l.drop(old)
+	}
 	delete(l.byKey, key)
 	return nil
+}
+
+// drop forgets the id of a decision that lost its place.
+func (l *ledger) drop(d *decision.Decision) {
+	delete(l.unsaid, d.ID)
+	if l.byID[d.ID] == d {
+		delete(l.byID, d.ID)
+	}
+}
+
+// said notes that the topic has the decisions.
+func (l *ledger) said(ds []*decision.Decision) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range ds {
+		delete(l.unsaid, d.ID)
+	}
+}
+
+// all returns the newest decision of every entity that keep chooses, in no order.
+func (l *ledger) all(keep func(*decision.Decision) bool) []*decision.Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []*decision.Decision
+	for _, d := range l.byKey {
+		if keep(d) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// at returns what the ledger has for the key, nil when nothing.
+func (l *ledger) at(key []byte) *decision.Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byKey[string(key)]
+}
+
+func (l *ledger) throw(s decision.Switch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.thrown = s
+}
+
+func (l *ledger) switchedTo() decision.Switch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.thrown
 }
 
 // holds tells whether d is what stands for its entity.
@@ -77,31 +152,88 @@ func (l *ledger) holds(d *decision.Decision) bool {
 	return l.byKey[string(d.Key())] == d
 }
 
-// admit checks a new decision against the history and takes it in, possibly as a proposal. It returns the decision to write:
-// d, or under skipKnown what was written for it before, or nil with the reason.
-func (l *ledger) admit(d *decision.Decision, now time.Time, maxPerMinute int) (*decision.Decision, string) {
+// repeated returns the decision with the id, nil when there is none, and whether the topic may lack it.
+func (l *ledger) repeated(id string) (d *decision.Decision, unsaid bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old := l.byKey[string(d.Key())]
-	if old != nil && old.ID == d.ID {
-		return old, skipKnown
-	}
-	if old == nil || !old.Applies(now) {
-		if d.State == decision.Active && l.startedSince(now.Add(-time.Minute)) >= maxPerMinute {
-			hold(d, guardTooMany, "held back: more new decisions within a minute than max_new_per_minute allows")
-		}
-		if d.State == decision.Proposed && proposals(old) == 0 && l.proposed >= maxProposed {
-			return nil, skipFull
-		}
-		l.store(d, now)
-		return d, ""
-	}
+	return l.byID[id], l.unsaid[id]
+}
+
+// outlasts tells whether what is in force is no less than what is asked for, so that nothing needs to be looked at.
+func (l *ledger) outlasts(q *asked, now time.Time, c *Config) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.byKey[string(q.Key())]
+	c.climb(q, old, now)
+	return old != nil && old.Applies(now) && stronger(old, q.Decision)
+}
+
+// stronger tells whether what is in force must not be replaced by less.
+func stronger(old, d *decision.Decision) bool {
 	weaker := old.Mode == decision.Enforce && d.Mode == decision.Observe
-	if d.State == decision.Proposed || weaker || (!old.Expires.Before(d.Expires) && old.Mode == d.Mode) {
-		return nil, skipLonger // what is in force must not be replaced by less
+	return weaker || !old.Expires.Before(d.Expires) && old.Mode == d.Mode
+}
+
+// admit checks a new decision against the history and takes it in, possibly as a proposal. It returns why it does not.
+func (l *ledger) admit(q *asked, now time.Time, c *Config) (skip string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d, old := q.Decision, l.byKey[string(q.Key())]
+	c.climb(q, old, now)
+	applies := old != nil && old.Applies(now)
+	if applies && stronger(old, d) {
+		return skipLonger
+	}
+	if applies && refuses(old) {
+		d.Share = max(d.Share, old.Share) // refused requests are no successful ones: what is measured now is too little
+	}
+	l.judge(d, old, applies, now, c)
+	if skip := l.pointless(d, old, applies, now); skip != "" {
+		return skip
 	}
 	l.store(d, now)
-	return d, ""
+	l.unsaid[d.ID] = true
+	return ""
+}
+
+// judge applies the guardrails that need the history.
+func (l *ledger) judge(d, old *decision.Decision, applies bool, now time.Time, c *Config) {
+	if d.State != decision.Active {
+		return
+	}
+	taken := l.touched - touches(old)
+	switch {
+	case rolledBack(old, now) && refuses(d):
+		hold(d, guardRollback, "good traffic fell after an earlier decision about "+d.Entity()+", which was rolled back")
+		d.Expires = old.Expires // until then, and no longer
+	case refuses(d) && d.Share > 0 && taken+d.Share > c.MaxShare:
+		hold(d, guardShare, fmt.Sprintf("it touches %.1f%% of the last minutes' successful requests and what is in force %.1f%%; together they may touch %.1f%%",
+			100*d.Share, 100*max(taken, 0), 100*c.MaxShare))
+	case !applies && l.startedSince(now.Add(-time.Minute)) >= c.MaxNewPerMinute:
+		hold(d, guardTooMany, fmt.Sprintf("more than %d new decisions within a minute", c.MaxNewPerMinute))
+	}
+}
+
+// rolledBack tells whether the rollback took the decision back and its original expiry has not come.
+func rolledBack(old *decision.Decision, now time.Time) bool {
+	return old != nil && old.State == decision.Revoked && old.Guardrail == guardRollback && now.Before(old.Expires)
+}
+
+// pointless tells why a decision is not to take the place of what the entity has.
+func (l *ledger) pointless(d, old *decision.Decision, applies bool, now time.Time) string {
+	held := d.State == decision.Proposed
+	waits := old != nil && old.State == decision.Proposed && now.Before(old.Expires)
+	switch {
+	case held && applies && old.Wanted != decision.Observe:
+		return skipLonger
+	case waits && (held || d.Wanted == decision.Observe):
+		return skipWaiting
+	case old != nil && old.State == decision.Revoked && old.Approver != "" && d.Reason.EventTime.Before(old.Created):
+		return skipRevoked
+	case held && proposals(old) == 0 && l.proposed >= maxProposed:
+		return skipFull
+	}
+	return ""
 }
 
 func (l *ledger) startedSince(t time.Time) int {
@@ -122,7 +254,10 @@ func (l *ledger) startedSince(t time.Time) int {
 func (l *ledger) due(now time.Time, keep time.Duration) (expired []*decision.Decision, forget []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.touched = 0 // anew each time, so that rounding does not add up
+	var ended []*decision.Decision
 	for key, d := range l.byKey {
+		l.touched += touches(d)
 		switch d.State {
 		case decision.Active, decision.Proposed:
 			if !now.Before(d.Expires) {
@@ -133,7 +268,15 @@ func (l *ledger) due(now time.Time, keep time.Duration) (expired []*decision.Dec
 		default:
 			if now.Sub(d.Expires) > keep {
 				forget = append(forget, key)
+			} else {
+				ended = append(ended, d)
 			}
+		}
+	}
+	if over := len(ended) - maxEnded; over > 0 {
+		slices.SortFunc(ended, func(a, b *decision.Decision) int { return a.Expires.Compare(b.Expires) })
+		for _, d := range ended[:over] {
+			forget = append(forget, string(d.Key()))
 		}
 	}
 	return expired, forget

@@ -24,6 +24,7 @@ type Request struct {
 	Status int             // for a challenge: 401 or 429
 	Mode   decision.Mode   // Enforce when empty
 	Note   string
+	Nonce  string // the same person's request with the same nonce makes one decision; by default the time
 }
 
 // Filter chooses decisions; empty fields choose all.

@@ -3,6 +3,7 @@ package enforcer
 import (
 	"hash/fnv"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -11,8 +12,7 @@ import (
 	"github.com/warder/warder/internal/decision"
 )
 
-// policy turns alerts into decisions. It is a pure function of alert, time and what is already decided; it is safe for
-// concurrent use.
+// policy turns alerts into decisions. It is a pure function of alert and time; it is safe for concurrent use.
 type policy struct {
 	cfg        Config
 	addresses  bart.Lite
@@ -39,69 +39,112 @@ const (
 	skipStale   = "stale"         // it would have expired before now
 	skipKnown   = "known"         // this alert was decided before
 	skipLonger  = "longer_exists" // an active decision for the entity already lasts as long
+	skipWaiting = "waiting"       // a proposal for the entity already waits for a person
+	skipRevoked = "revoked"       // what it found happened before the decision that a person revoked
 	skipInvalid = "invalid"       // the alert does not name a usable entity
 	skipFull    = "too_many_held" // as many decisions wait for a person as may
 )
 
-// The guardrails.
-const (
-	guardNeverBlock = "never_block"
-	guardTooMany    = "too_many_blocks"
-)
+// unverified begins the ids of principals that nobody proved. A gateway compares decisions with proven ones alone.
+const unverified = "unverified:"
 
-// decide returns the decision that the response asks for, without the guardrails that need history. A nil decision comes
-// with the reason to skip it.
-func (p *policy) decide(a *alert.Alert, r alert.Response, now time.Time) (*decision.Decision, string) {
-	value := a.Group[r.Scope]
+// asked is a decision on its way through the guardrails. Its life counts from from and is a multiple of ttl, see [Ladder].
+type asked struct {
+	*decision.Decision
+	from time.Time
+	ttl  time.Duration
+}
+
+// ask returns the decision that the response asks for, without the guardrails. A nil decision comes with the reason to skip it. The id
+// is made of what was asked for: a repeat of the alert finds the decision also when it was narrowed.
+func (p *policy) ask(a *alert.Alert, r alert.Response, now time.Time) (*asked, string) {
+	terms, err := terms(a, r)
+	if err != nil {
+		return nil, skipInvalid
+	}
 	from := a.Time
 	if from.After(now) { // a tap's clock may be ahead; expiry is counted from our own
 		from = now
 	}
-	expires := from.Add(min(r.TTL, p.cfg.MaxTTL.Std()))
-	if !expires.After(now) {
-		return nil, skipStale
-	}
 	d := &decision.Decision{
 		Version: decision.Version,
+		ID:      decision.NewID(a.ID, decision.Action(r.Action), terms...),
 		Action:  decision.Action(r.Action),
-		Scope:   decision.Scope(r.Scope),
-		Value:   value,
-		Mode:    p.mode(wanted(a, value)),
-		Wanted:  wanted(a, value),
 		State:   decision.Active,
-		Creator: "rule:" + a.Rule,
+		Creator: byRule + a.Rule,
 		Reason:  decision.Reason{Alert: a.ID, Rule: a.Rule, RuleVersion: a.RuleVersion, Title: a.Title, EventTime: a.Time},
 		Created: now,
-		Expires: expires,
+		Expires: from.Add(min(r.TTL, p.cfg.MaxTTL.Std())),
 	}
+	if !d.Expires.After(now) {
+		return nil, skipStale
+	}
+	about(d, terms)
+	d.Wanted = wanted(a, d)
+	d.Mode = p.mode(d.Wanted)
 	if a.Sample != nil {
 		d.Reason.Event = a.Sample.Event
 	}
-	if d.Action == decision.Limit {
+	switch d.Action {
+	case decision.Limit:
 		d.Rate = &decision.Rate{Requests: r.Requests, Per: r.Per, Burst: r.Burst}
+	case decision.Challenge:
+		d.Status = r.Status
 	}
-	d.ID = decision.NewID(a.ID, d.Action, d.Terms()...)
 	if d.Validate() != nil {
 		return nil, skipInvalid
 	}
-	if p.never(d) {
-		hold(d, guardNeverBlock, "held back: the entity is on the never-block list")
-	}
-	return d, ""
+	return &asked{d, from, r.TTL}, ""
 }
 
-// hold turns the decision into a proposal.
-func hold(d *decision.Decision, guardrail, note string) {
-	d.State, d.Guardrail, d.Note = decision.Proposed, guardrail, note
+// Who makes decisions.
+const (
+	byRule   = "rule:"
+	byPerson = "person:"
+)
+
+// terms are what the response's scopes name in the alert.
+func terms(a *alert.Alert, r alert.Response) ([]decision.Term, error) {
+	out := make([]decision.Term, 0, 1+len(r.And))
+	for _, s := range append([]string{r.Scope}, r.And...) {
+		value := a.Group[s]
+		if decision.Scope(s) == decision.APIKey && a.Sample != nil && a.Sample.PrincipalType == "api_key" {
+			value = a.Group[string(decision.Principal)]
+		}
+		out = append(out, decision.Term{Scope: decision.Scope(s), Value: value})
+	}
+	return decision.Canonical(out...)
+}
+
+// about makes the decision one about the terms, which are canonical.
+func about(d *decision.Decision, terms []decision.Term) {
+	d.Scope, d.Value, d.And = terms[0].Scope, terms[0].Value, nil
+	if len(terms) > 1 {
+		d.And = terms[1:]
+	}
+}
+
+// value returns the value of the decision's term of the scope, "" when it has none.
+func value(d *decision.Decision, s decision.Scope) string {
+	for _, t := range d.Terms() {
+		if t.Scope == s {
+			return t.Value
+		}
+	}
+	return ""
 }
 
 // wanted is how the rule wants gateways to treat the decision: a shadow rule observes, a canary rule enforces for a stable
-// share of entities.
-func wanted(a *alert.Alert, value string) decision.Mode {
-	if a.Mode == alert.Shadow || a.Mode == alert.Canary && !inCanary(a.Rule, value, a.Canary) {
+// share of entities. Nobody can be refused by a name that was only claimed.
+func wanted(a *alert.Alert, d *decision.Decision) decision.Mode {
+	if a.Mode == alert.Shadow || a.Mode == alert.Canary && !inCanary(a.Rule, d.Entity(), a.Canary) || claimed(d) {
 		return decision.Observe
 	}
 	return decision.Enforce
+}
+
+func claimed(d *decision.Decision) bool {
+	return strings.HasPrefix(value(d, decision.Principal), unverified) || strings.HasPrefix(value(d, decision.APIKey), unverified)
 }
 
 // mode is how gateways are to treat a decision: nothing is enforced while the configuration says so.
@@ -113,23 +156,33 @@ func (p *policy) mode(wanted decision.Mode) decision.Mode {
 }
 
 // inCanary tells whether the entity is among the first percent of a hundred stable buckets of the rule.
-func inCanary(rule, value string, percent int) bool {
+func inCanary(rule, entity string, percent int) bool {
 	h := fnv.New32a()
-	h.Write([]byte(rule + "\x00" + value))
+	h.Write([]byte(rule + "\x00" + entity))
 	return int(h.Sum32()%100) < percent
 }
 
-// never tells whether the decision would touch an entity on the never-block lists. A CIDR is held back when it overlaps one.
-func (p *policy) never(d *decision.Decision) bool {
-	switch d.Scope {
-	case decision.Principal:
-		return p.principals[d.Value]
-	case decision.Address:
-		a, err := netip.ParseAddr(d.Value)
-		return err != nil || p.addresses.Contains(a.Unmap())
-	case decision.CIDR:
-		c, err := netip.ParsePrefix(d.Value)
-		return err != nil || p.addresses.OverlapsPrefix(c.Masked())
+// never returns the term by which the decision could touch an entity on the never-block lists, "" when there is none. A CIDR is held
+// back when it overlaps a listed one. A decision that only marks requests touches nobody.
+func (p *policy) never(d *decision.Decision) string {
+	if d.Action == decision.Log {
+		return ""
 	}
-	return true
+	for _, t := range d.Terms() {
+		listed := false
+		switch t.Scope {
+		case decision.Principal, decision.APIKey:
+			listed = p.principals[t.Value]
+		case decision.Address:
+			a, err := netip.ParseAddr(t.Value)
+			listed = err != nil || p.addresses.Contains(a.Unmap().WithZone(""))
+		case decision.CIDR:
+			c, err := decision.Prefix(t.Value)
+			listed = err != nil || p.addresses.OverlapsPrefix(c)
+		}
+		if listed {
+			return string(t.Scope) + "=" + t.Value
+		}
+	}
+	return ""
 }

@@ -103,7 +103,7 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 		}
 	}
 	if a.has(RoleEnforcer) {
-		if a.enforcer, err = enforcer.New(cfg.Enforcer, a.bus, log, a.reg); err != nil {
+		if a.enforcer, err = enforcer.New(cfg.Enforcer, a.bus, nil, nil, log, a.reg); err != nil {
 			return nil, err
 		}
 	}
