@@ -57,7 +57,7 @@ func (l *log) decisions(t *testing.T) map[string]*decision.Decision {
 	t.Helper()
 	out := map[string]*decision.Decision{}
 	for _, r := range l.recs {
-		if r.Topic != bus.TopicDecisions {
+		if r.Topic != bus.TopicDecisions || string(r.Key) == decision.SwitchKey {
 			continue
 		}
 		delete(out, string(r.Key))
