@@ -154,6 +154,7 @@ func TestKillNine(t *testing.T) {
 data_dir: %s
 log: {level: error}
 admin: {listen: ""}
+api: {listen: ""}
 gateway:
   listen: %s
   trusted_proxies: [127.0.0.0/8]

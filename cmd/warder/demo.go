@@ -106,7 +106,7 @@ func (sc *scenery) configure(dir string) app.Config {
 	cfg := app.DefaultConfig()
 	cfg.DataDir = dir
 	cfg.Log.Level = "warn"
-	cfg.Admin.Listen = ""
+	cfg.Admin.Listen, cfg.API.Listen = "", ""
 	cfg.Gateway.Listen = "127.0.0.1:0"
 	cfg.Gateway.TrustedProxies = []string{"127.0.0.0/8"} // each actor says where it comes from
 	cfg.Gateway.Routes = []gateway.Route{{Name: "shop", Upstream: gateway.Upstreams{sc.shopURL}}}

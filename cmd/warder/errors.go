@@ -67,8 +67,10 @@ func advice(err error) string {
 	switch {
 	case listening && errors.Is(err, syscall.EADDRINUSE) && strings.HasPrefix(err.Error(), "gateway"):
 		return "; end what listens there, or choose another address with --listen or gateway.listen"
-	case listening && errors.Is(err, syscall.EADDRINUSE):
+	case listening && errors.Is(err, syscall.EADDRINUSE) && strings.HasPrefix(err.Error(), "admin"):
 		return "; `warder up` also takes --admin"
+	case listening && errors.Is(err, syscall.EADDRINUSE) && strings.Contains(err.Error(), "api.listen"):
+		return "; `warder up` also takes --api"
 	case listening && errors.Is(err, syscall.EADDRNOTAVAIL):
 		return "; this machine has no such address: choose one of its own, or 0.0.0.0 for all"
 	case listening && errors.Is(err, syscall.EACCES):

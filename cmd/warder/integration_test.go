@@ -99,6 +99,7 @@ func TestIntegrationRolesAlone(t *testing.T) {
 data_dir: %s
 log: {level: warn}
 admin: {listen: ""}
+api: {listen: ""}
 kafka: {brokers: [%q]}
 store: {addrs: [%q], protocol: %s, username: %s, password: {env: WARDER_TEST_STORE_PASSWORD}, database: it_%s}
 gateway: {listen: %q, trusted_proxies: [127.0.0.0/8], routes: [{upstream: "http://%s"}]}

@@ -24,7 +24,7 @@ import (
 
 // upFlags are the few things that `warder up` takes without a configuration file.
 type upFlags struct {
-	config, upstream, listen, admin, dataDir string
+	config, upstream, listen, admin, api, dataDir string
 	rules                                    []string
 	enforce                                  bool
 }
@@ -61,6 +61,7 @@ func (f *upFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.upstream, "upstream", "u", "", "protect the service at this `URL`")
 	fs.StringVarP(&f.listen, "listen", "l", "", "the gateway's `host:port` (default 127.0.0.1:8080)")
 	fs.StringVar(&f.admin, "admin", "", "`host:port` of metrics and health (default 127.0.0.1:9600)")
+	fs.StringVar(&f.api, "api", "", "`host:port` of the API for warder decisions (default 127.0.0.1:9601)")
 	fs.StringVar(&f.dataDir, "data-dir", "", "`folder` for the data (default $XDG_DATA_HOME/warder, else ~/.local/share/warder)")
 	fs.StringArrayVarP(&f.rules, "rules", "r", nil, "`path` of a rule file or a folder of them, besides the shipped packs; may be given again")
 	fs.BoolVar(&f.enforce, "enforce", false, "refuse what the rules ask to be blocked")
@@ -85,6 +86,9 @@ func (f *upFlags) load(fs *pflag.FlagSet) (app.Config, error) {
 	if f.admin != "" {
 		cfg.Admin.Listen = f.admin
 	}
+	if f.api != "" {
+		cfg.API.Listen = f.api
+	}
 	if fs.Changed("upstream") {
 		u, err := upstreamURL(f.upstream, cfg.Gateway.Listen)
 		if err != nil {
@@ -108,13 +112,13 @@ func (f *upFlags) load(fs *pflag.FlagSet) (app.Config, error) {
 
 // named says the flag instead of the key where a flag set the value.
 func (f *upFlags) named(err error) error {
-	flags := map[string]bool{"--listen": f.listen != "", "--admin": f.admin != "", "--data-dir": f.dataDir != "", "--rules": len(f.rules) > 0}
+	flags := map[string]bool{"--listen": f.listen != "", "--admin": f.admin != "", "--api": f.api != "", "--data-dir": f.dataDir != "", "--rules": len(f.rules) > 0}
 	var out []error
 	for _, e := range flatten(err) {
 		var field *config.FieldError
 		if errors.As(e, &field) {
 			key, _, _ := strings.Cut(field.Key, "[")
-			flag := map[string]string{"gateway.listen": "--listen", "admin.listen": "--admin", "data_dir": "--data-dir", "rules.paths": "--rules"}[key]
+			flag := map[string]string{"gateway.listen": "--listen", "admin.listen": "--admin", "api.listen": "--api", "data_dir": "--data-dir", "rules.paths": "--rules"}[key]
 			if flags[flag] {
 				e = config.Errorf(flag, "%s", field.Msg)
 			}

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/warder/warder/enforcer/api"
 	"github.com/warder/warder/internal/app"
 	"github.com/warder/warder/internal/console"
 )
@@ -43,6 +45,9 @@ func (b banner) write(a *app.App, cfg app.Config, file string) {
 	if admin := a.Admin(); admin != "" {
 		b.row("admin", "http://%s with /metrics, /healthz, /readyz", admin)
 	}
+	if addr := a.API(); addr != "" {
+		b.row("decisions", "warder decisions%s", apiFlagsFor(addr, cfg))
+	}
 	b.row("rules", "%s", describeRules(cfg.Rules))
 	b.row("tells", "%s", describeSinks(cfg.Sinks))
 	b.row("data", "%s%s", cfg.DataDir, b.p.Dim(keeps(cfg)))
@@ -57,6 +62,21 @@ func (b banner) write(a *app.App, cfg app.Config, file string) {
 		b.row("configured", "by flags; for more: warder init warder.yaml, then warder up --config warder.yaml")
 	}
 	fmt.Fprintln(b.w)
+}
+
+// apiFlagsFor is what `warder decisions` needs to reach the API, nothing when the defaults lead there.
+func apiFlagsFor(addr string, cfg app.Config) string {
+	var flags string
+	switch {
+	case cfg.API.TLS.CertFile != "":
+		flags += " --api https://" + addr
+	case addr != api.DefaultConfig().Listen:
+		flags += " --api http://" + addr
+	}
+	if len(cfg.API.Tokens) == 0 && cfg.DataDir != app.DefaultConfig().DataDir {
+		flags += " --token-file " + filepath.Join(cfg.DataDir, api.TokenFile)
+	}
+	return flags
 }
 
 func orAll(s string) string {

@@ -23,7 +23,7 @@ func TestUp(t *testing.T) {
 	defer shop.Close()
 	upstream, dir := "http://"+ln.Addr().String(), filepath.Join(t.TempDir(), "data")
 
-	up := startUp(t, "--upstream", upstream, "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	up := startUp(t, "--upstream", upstream, "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--api", "127.0.0.1:0")
 	gateway := up.await(t, `gateway +http://(\S+)`)[1]
 	up.await(t, `everything → `+regexp.QuoteMeta(upstream))
 	admin := up.await(t, `admin +http://(\S+) with /metrics`)[1]
@@ -49,10 +49,10 @@ func TestUp(t *testing.T) {
 	up.await(t, `high +SQL injection in a request +127\.0\.0\.1`)
 	up.await(t, `would +block 127\.0\.0\.1 for 15m \(sql-injection\)`)
 
-	refuses(t, dir, "another process has this data directory open", "--upstream", upstream, "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	refuses(t, dir, "another process has this data directory open", "--upstream", upstream, "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--api", "127.0.0.1:0")
 	other := filepath.Join(t.TempDir(), "data")
-	refuses(t, other, "choose another address with --listen or gateway.listen", "--upstream", upstream, "--data-dir", other, "--listen", gateway, "--admin", "127.0.0.1:0")
-	refuses(t, other, "`warder up` also takes --admin", "--upstream", upstream, "--data-dir", other, "--listen", "127.0.0.1:0", "--admin", admin)
+	refuses(t, other, "choose another address with --listen or gateway.listen", "--upstream", upstream, "--data-dir", other, "--listen", gateway, "--admin", "127.0.0.1:0", "--api", "127.0.0.1:0")
+	refuses(t, other, "`warder up` also takes --admin", "--upstream", upstream, "--data-dir", other, "--listen", "127.0.0.1:0", "--admin", admin, "--api", "127.0.0.1:0")
 
 	if err := up.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestUp(t *testing.T) {
 
 // An upstream that is not there is said at once, and to the client.
 func TestUpWithoutUpstream(t *testing.T) {
-	up := startUp(t, "--upstream", "127.0.0.1:1", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--enforce")
+	up := startUp(t, "--upstream", "127.0.0.1:1", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--api", "127.0.0.1:0", "--enforce")
 	gateway := up.await(t, `gateway +http://(\S+)`)[1]
 	up.await(t, `blocking +on`)
 	up.await(t, `http://127\.0\.0\.1:1 does not answer: connection refused; until it does, clients get 502`)

@@ -30,8 +30,8 @@ func (s *Server) list(_ http.ResponseWriter, r *http.Request, _ person) (*answer
 }
 
 func (s *Server) get(_ http.ResponseWriter, r *http.Request, _ person) (*answer, *problem) {
-	d, found := s.decisions.Get(r.PathValue("id"))
-	if !found {
+	d, err := s.decisions.Get(r.PathValue("id"))
+	if err != nil {
 		return nil, newProblem(http.StatusNotFound, "not_found",
 			"there is no decision with the id %.40q; ended ones are kept for enforcer.keep_ended, "+
 				"and the audit ledger has them all", r.PathValue("id"))

@@ -35,7 +35,7 @@ const (
 // Decisions is what the API drives: *enforcer.Enforcer. It must be safe for concurrent use.
 type Decisions interface {
 	List(f enforcer.Filter) []*decision.Decision
-	Get(id string) (*decision.Decision, bool)
+	Get(id string) (*decision.Decision, error)
 	Add(ctx context.Context, by string, r enforcer.Request) (*decision.Decision, error)
 	Extend(ctx context.Context, by, id string, ttl time.Duration) (*decision.Decision, error)
 	Revoke(ctx context.Context, by, id, note string) (*decision.Decision, error)
@@ -47,8 +47,8 @@ type Decisions interface {
 	Gateways() []enforcer.GatewayStatus
 }
 
-// AuditReader hands over the entries of the audit ledger with a sequence number above after, in order, one JSON object each without
-// a newline, until the end of the ledger or until fn fails.
+// AuditReader hands over the lines of the audit ledger but the first after ones, in order, one JSON object each without a newline, until
+// the present end of the ledger or until fn fails.
 type AuditReader func(ctx context.Context, after uint64, fn func(line []byte) error) error
 
 // Server is the API.

@@ -42,7 +42,7 @@ func requestToActive(b *testing.B, brokers []string) {
 	defer shop.Close()
 	cfg := app.DefaultConfig()
 	cfg.DataDir = b.TempDir()
-	cfg.Admin.Listen = ""
+	cfg.Admin.Listen, cfg.API.Listen = "", ""
 	cfg.Kafka.Brokers = brokers
 	cfg.Gateway.Listen = "127.0.0.1:0"
 	cfg.Gateway.TrustedProxies = []string{"127.0.0.0/8"}

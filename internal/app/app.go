@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +18,7 @@ import (
 	"github.com/warder/warder/collector/gateway"
 	"github.com/warder/warder/detector/stage"
 	"github.com/warder/warder/enforcer"
+	"github.com/warder/warder/enforcer/api"
 	"github.com/warder/warder/enforcer/audit"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
@@ -44,12 +44,15 @@ type App struct {
 	decisions  *active.Set
 	acks       *acks
 	gateway    *gateway.Gateway
+	beside     []runner // the other gateways
+	closers    []func()
 	collector  *collector.Collector
 	taps       []collector.Tap
 	detector   *stage.Stage
 	rules      *ruleWatch
 	enforcer   *enforcer.Enforcer
 	audit      *audit.Stage
+	api        *api.Server
 	dispatcher *sinks.Dispatcher
 
 	unreadable prometheus.Counter // decisions on the topic that the gateway cannot read
@@ -103,7 +106,7 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 		}
 	}
 	if a.has(RoleEnforcer) {
-		if a.enforcer, err = enforcer.New(cfg.Enforcer, a.bus, nil, nil, log, a.reg); err != nil {
+		if err := a.newEnforcer(); err != nil {
 			return nil, err
 		}
 	}
@@ -155,11 +158,10 @@ func (a *App) newCollector() (err error) {
 	if a.collector, err = collector.New(a.cfg.Collector, a.bus, a.log, a.reg); err != nil {
 		return err
 	}
-	if a.has(RoleGateway) && len(a.cfg.Gateway.Routes) > 0 {
-		if err := a.newGateway(); err != nil {
+	if a.has(RoleGateway) && (len(a.cfg.Gateway.Routes) > 0 || a.cfg.Gateways.any()) {
+		if err := a.newGateways(); err != nil {
 			return err
 		}
-		a.taps = append(a.taps, a.gateway)
 	}
 	if !a.has(RoleCollector) {
 		return nil
@@ -177,21 +179,6 @@ func (a *App) newCollector() (err error) {
 	return nil
 }
 
-func (a *App) newGateway() (err error) {
-	if a.decisions, err = active.Open(filepath.Join(a.cfg.Gateway.DataDir, "decisions.json"), a.log); err != nil {
-		return err
-	}
-	if a.unreadable, err = newUnreadable(a.reg); err != nil {
-		return err
-	}
-	a.acks = newAcks(a.bus, a.decisions, a.log)
-	if a.gateway, err = gateway.New(a.cfg.Gateway, a.decisions, a.log, a.reg); err != nil {
-		return config.In("gateway", err)
-	}
-	a.gateway.Know(gateway.Facts{Route: a.collector.Route, Place: a.collector.Place})
-	return nil
-}
-
 // Close releases what New and Run acquired, the embedded engine and broker last. It may be called twice, and must not be called
 // while Run runs.
 func (a *App) Close() error {
@@ -205,6 +192,14 @@ func (a *App) Close() error {
 		closing("admin listener", a.admin.Close)
 		a.admin = nil
 	}
+	if a.api != nil {
+		closing("api", a.api.Close)
+		a.api = nil
+	}
+	for _, c := range a.closers {
+		c()
+	}
+	a.closers = nil
 	if a.collector != nil {
 		closing("spool", a.collector.Close)
 		a.collector = nil
@@ -241,6 +236,14 @@ func (a *App) Admin() string {
 		return ""
 	}
 	return a.admin.Addr()
+}
+
+// API is where the enforcer's API is, "" when there is none or the App is closed.
+func (a *App) API() string {
+	if a.api == nil {
+		return ""
+	}
+	return a.api.Addr()
 }
 
 // Gateway is the inline gateway, nil when it is not among the roles.

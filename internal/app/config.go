@@ -13,6 +13,7 @@ import (
 	"github.com/warder/warder/collector/gateway"
 	"github.com/warder/warder/detector/stage"
 	"github.com/warder/warder/enforcer"
+	"github.com/warder/warder/enforcer/api"
 	"github.com/warder/warder/enforcer/audit"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
@@ -36,12 +37,14 @@ type Config struct {
 	Store      store.Config          `yaml:"store"`
 	Engine     engine.Config         `yaml:"engine"` // when store.addrs is empty
 	Gateway    gateway.Config        `yaml:"gateway"`
+	Gateways   Gateways              `yaml:"gateways"`
 	AccessLogs []accesslog.Config    `yaml:"access_logs"`
 	Collector  collector.Config      `yaml:"collector"`
 	Rules      Rules                 `yaml:"rules"`
 	Detector   stage.Config          `yaml:"detector"`
 	Enforcer   enforcer.Config       `yaml:"enforcer"`
 	Audit      audit.Config          `yaml:"audit"`
+	API        api.Config            `yaml:"api"`
 	Sinks      Sinks                 `yaml:"sinks"`
 }
 
@@ -127,7 +130,10 @@ func DefaultConfig() Config {
 		Collector: collector.DefaultConfig(),
 		Rules:     Rules{Packs: true, Reload: config.Duration(2 * time.Second)},
 		Detector:  stage.DefaultConfig(),
+		Gateways:  defaultGateways(),
 		Enforcer:  enforcer.DefaultConfig(),
+		Audit:     audit.DefaultConfig(),
+		API:       api.DefaultConfig(),
 		Sinks:     Sinks{Config: sinks.DefaultConfig()},
 	}
 }
@@ -155,6 +161,7 @@ func (c Config) resolved() Config {
 	under(&c.Collector.Spool.Dir, "spool")
 	under(&c.Gateway.DataDir, "gateway")
 	under(&c.Audit.Key, "audit.key")
+	under(&c.API.DataDir, "")
 	c.AccessLogs = slices.Clone(c.AccessLogs)
 	for i := range c.AccessLogs {
 		under(&c.AccessLogs[i].State, "access-logs")
@@ -175,7 +182,10 @@ func (c *Config) Validate() error {
 		config.In("engine", c.Engine.Validate()),
 		config.In("collector", c.Collector.Validate()),
 		config.In("detector", c.Detector.Validate()),
+		config.In("gateways", c.Gateways.Validate()),
 		config.In("enforcer", c.Enforcer.Validate()),
+		config.In("audit", c.Audit.Validate()),
+		config.In("api", c.API.Validate()),
 		config.In("sinks", c.Sinks.Validate()),
 	}
 	if c.DataDir == "" {
@@ -235,11 +245,11 @@ func (c *Config) check(roles []Role) error {
 		return config.Errorf("kafka.brokers", "is empty: a role that runs alone needs a broker that the other roles reach too")
 	case alone && has(RoleStore) && len(c.Store.Addrs) == 0:
 		return config.Errorf("store.addrs", "is empty: the store role alone needs a ClickHouse server; write for example 127.0.0.1:9000")
-	case alone && has(RoleGateway) && len(c.Gateway.Routes) == 0:
-		return config.Errorf("gateway.routes", "is empty: name at least one upstream, or use warder up --upstream URL")
+	case alone && has(RoleGateway) && len(c.Gateway.Routes) == 0 && !c.Gateways.any():
+		return config.Errorf("gateway.routes", "is empty, and so is gateways: name at least one upstream or another gateway, or use warder up --upstream URL")
 	case alone && has(RoleCollector) && len(c.AccessLogs) == 0:
 		return config.Errorf("access_logs", "is empty: name at least one log file to follow")
-	case !alone && len(c.Gateway.Routes) == 0 && len(c.AccessLogs) == 0:
+	case !alone && len(c.Gateway.Routes) == 0 && len(c.AccessLogs) == 0 && !c.Gateways.any():
 		return config.Errorf("gateway.routes", "is empty, and so is access_logs: there is nothing to watch; use --upstream URL or name one of them")
 	}
 	return nil

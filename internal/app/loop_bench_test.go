@@ -24,7 +24,7 @@ func BenchmarkTripToRefusal(b *testing.B) {
 	defer shop.Close()
 	cfg := app.DefaultConfig()
 	cfg.DataDir = b.TempDir()
-	cfg.Admin.Listen = ""
+	cfg.Admin.Listen, cfg.API.Listen = "", ""
 	cfg.Gateway.Listen = "127.0.0.1:0"
 	cfg.Gateway.TrustedProxies = []string{"127.0.0.0/8"}
 	cfg.Gateway.Routes = []gateway.Route{{Upstream: gateway.Upstreams{shop.URL}}}

@@ -69,7 +69,7 @@ func settings(t *testing.T, upstream, hook string) app.Config {
 	dir := t.TempDir()
 	cfg := app.DefaultConfig()
 	cfg.DataDir = filepath.Join(dir, "data")
-	cfg.Admin.Listen, cfg.Gateway.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Admin.Listen, cfg.API.Listen, cfg.Gateway.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Gateway.TrustedProxies = []string{"127.0.0.0/8"}
 	cfg.Gateway.Routes = []gateway.Route{{Upstream: gateway.Upstreams{upstream}}}
 	cfg.Rules = app.Rules{Paths: []string{file(t, dir, "attack.yaml", attackRule)}}

@@ -58,19 +58,6 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// runIntake runs the taps: they serve and fill the spool whether or not the bus can be reached.
-func (a *App) runIntake(ctx context.Context) error {
-	if a.collector == nil {
-		<-ctx.Done()
-		return nil
-	}
-	if err := a.collector.Run(ctx, a.taps...); err != nil {
-		return err
-	}
-	<-ctx.Done() // a log file was read to its end: the other roles go on
-	return nil
-}
-
 // runPipeline waits for the bus and the store and runs everything behind the taps.
 func (a *App) runPipeline(ctx context.Context) error {
 	if err := a.awaitBus(ctx); err != nil || ctx.Err() != nil {
@@ -89,7 +76,9 @@ func (a *App) runPipeline(ctx context.Context) error {
 		stage("rules", a.rules.Run)
 	}
 	if a.enforcer != nil {
-		stage("enforcer", a.enforcer.Run)
+		stage("enforcer", a.runEnforcer)
+		stage("audit", a.audit.Run)
+		stage("api", a.api.Run)
 	}
 	if a.dispatcher != nil {
 		stage("sinks", a.dispatcher.Run)

@@ -71,14 +71,14 @@ func matches(f enforcer.Filter, d *decision.Decision) bool {
 }
 
 // Get implements [api.Decisions].
-func (s *Decisions) Get(id string) (*decision.Decision, bool) {
+func (s *Decisions) Get(id string) (*decision.Decision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.index(id)
 	if i < 0 {
-		return nil, false
+		return nil, fmt.Errorf("%w: %.40q", enforcer.ErrNotFound, id)
 	}
-	return s.all[i], true
+	return s.all[i], nil
 }
 
 // Add implements [api.Decisions].
@@ -105,9 +105,9 @@ func (s *Decisions) change(by, id string, apply func(*decision.Decision), states
 	if s.Fail != nil {
 		return nil, s.Fail
 	}
-	old, ok := s.Get(id)
-	if !ok {
-		return nil, fmt.Errorf("%w: %.40q", enforcer.ErrNotFound, id)
+	old, err := s.Get(id)
+	if err != nil {
+		return nil, err
 	}
 	if !slices.Contains(states, old.State) {
 		return nil, fmt.Errorf("%w: the decision is %s", enforcer.ErrConflict, old.State)
