@@ -55,6 +55,7 @@ type Stage struct {
 	key     ed25519.PrivateKey
 	finger  string
 	now     func() time.Time
+	pause   time.Duration // between two batches of a chain
 	ready   chan struct{} // closed when the ledger was read to its end
 	gone    chan struct{} // closed when the ledger is read no more
 	history *history
@@ -76,7 +77,7 @@ func New(cfg Config, b Bus, log *slog.Logger, reg prometheus.Registerer) (*Stage
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	s := &Stage{bus: b, log: log, key: key, finger: ledger.Fingerprint(key.Public().(ed25519.PublicKey)), now: time.Now,
+	s := &Stage{bus: b, log: log, key: key, finger: ledger.Fingerprint(key.Public().(ed25519.PublicKey)), now: time.Now, pause: 50 * time.Millisecond,
 		ready: make(chan struct{}), gone: make(chan struct{}), history: &history{}, waits: map[string]chan struct{}{},
 		books: map[string]*book{ledger.Decisions: newBook(), ledger.Acks: newBook()}}
 	if s.m, err = newMetrics(reg); err != nil {
@@ -179,12 +180,27 @@ func (o *owner) Handle(ctx context.Context, recs []bus.Record) error {
 	}
 	for {
 		lines, err := o.stage.compose(o.chain, recs)
-		if err != nil || len(lines) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(lines) == 0 {
+			o.stage.rest(ctx)
+			return nil
 		}
 		if err = o.stage.write(ctx, lines); err != nil {
 			return err
 		}
+	}
+}
+
+// rest lets what comes next gather, so that a burst of decisions is one write: nobody waits for the ledger, but blocks wait for the
+// processor.
+func (s *Stage) rest(ctx context.Context) {
+	t := time.NewTimer(s.pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 // Pauses of the acknowledgements.
 const (
-	ackSettle = 20 * time.Millisecond // collects what a burst of decisions moves
+	ackSettle = 50 * time.Millisecond // collects what a burst of decisions moves
 	ackEvery  = 10 * time.Second      // also when nothing moved: it says that the gateway lives
 )
 
