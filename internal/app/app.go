@@ -87,6 +87,9 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 	if err := a.newBus(); err != nil {
 		return nil, err
 	}
+	if err := a.newDecisions(); err != nil {
+		return nil, err
+	}
 	if a.has(RoleGateway) || a.has(RoleCollector) {
 		if err := a.newCollector(); err != nil {
 			return nil, err
@@ -158,7 +161,7 @@ func (a *App) newCollector() (err error) {
 	if a.collector, err = collector.New(a.cfg.Collector, a.bus, a.log, a.reg); err != nil {
 		return err
 	}
-	if a.has(RoleGateway) && (len(a.cfg.Gateway.Routes) > 0 || a.cfg.Gateways.any()) {
+	if a.acts() {
 		if err := a.newGateways(); err != nil {
 			return err
 		}

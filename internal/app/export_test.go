@@ -1,6 +1,7 @@
 package app
 
 import (
+	"github.com/warder/warder/enforcer"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/decision/active"
 	"github.com/warder/warder/internal/store"
@@ -19,3 +20,6 @@ func (a *App) Bus() *bus.Client { return a.bus }
 
 // Decisions is what the gateways answer from.
 func (a *App) Decisions() *active.Set { return a.decisions }
+
+// Enforcer is the enforcer, for what people ask of it.
+func (a *App) Enforcer() *enforcer.Enforcer { return a.enforcer }

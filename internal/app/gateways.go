@@ -111,8 +111,16 @@ type runner interface {
 	Run(ctx context.Context) error
 }
 
-// newGateways makes the decisions in force and every gateway that acts on them.
-func (a *App) newGateways() (err error) {
+// acts tells whether there is a gateway that acts on decisions.
+func (a *App) acts() bool {
+	return a.has(RoleGateway) && (len(a.cfg.Gateway.Routes) > 0 || a.cfg.Gateways.any())
+}
+
+// newDecisions makes the decisions in force, which gateways answer from and the proof of enforcement compares with.
+func (a *App) newDecisions() (err error) {
+	if !a.acts() && !a.has(RoleEnforcer) {
+		return nil
+	}
 	if a.decisions, err = active.Open(filepath.Join(a.cfg.Gateway.DataDir, "decisions.snapshot"), a.log); err != nil {
 		return err
 	}
@@ -120,6 +128,11 @@ func (a *App) newGateways() (err error) {
 		return err
 	}
 	a.acks = newAcks(a.bus, a.decisions, a.log)
+	return nil
+}
+
+// newGateways makes every gateway that acts on the decisions.
+func (a *App) newGateways() (err error) {
 	if len(a.cfg.Gateway.Routes) > 0 {
 		if a.gateway, err = gateway.New(a.cfg.Gateway, a.decisions, a.log, a.reg); err != nil {
 			return config.In("gateway", err)
