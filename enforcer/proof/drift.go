@@ -157,8 +157,9 @@ func (t *Tracker) leakDrift(tap string, counts map[leakKey]int64) *Drift {
 	if len(counts) > 1 {
 		others = fmt.Sprintf(", and %d by %d other decisions", d.count-counts[worst], len(counts)-1)
 	}
-	d.Text = fmt.Sprintf("Tap %q saw %d successful requests since %s that decision %s forbids (%q)%s. They found a way that no gateway of Warder's "+
-		"guards, or one that cannot express the decision. Look which gateway serves that tap's traffic (warder decisions explain %s) and close the way.",
+	d.Text = fmt.Sprintf("Tap %q saw %d successful requests since %s that decision %s forbids (%q)%s. They found a way that no gateway of "+
+		"Warder's guards, or one that cannot express the decision. Look which gateway serves that tap's traffic (warder decisions explain %s), "+
+		"and close the way.",
 		cut(tap, maxError), counts[worst], clock(d.Since), worst.decision, cut(l.text, maxError), others, worst.decision)
 	d.settle = func() {
 		for k, n := range counts {
@@ -198,8 +199,8 @@ func (t *Tracker) nobody(now time.Time) *Drift {
 		return nil
 	}
 	return &Drift{Kind: Nobody, Since: since, title: "Nobody enforces", count: t.decisions.enforcing,
-		Text: fmt.Sprintf("%d decisions are to be enforced and %s: nothing is refused anywhere since %s. Connect a gateway (docs/gateway.md), or look "+
-			"why the one that you have does not reach the bus.", t.decisions.enforcing, said, clock(since))}
+		Text: fmt.Sprintf("%d decisions are to be enforced and %s: nothing is refused anywhere since %s. Connect a gateway (docs/gateway.md), or "+
+			"look why the one that you have does not reach the bus.", t.decisions.enforcing, said, clock(since))}
 }
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
