@@ -100,23 +100,23 @@ func (t *Tracker) gatewayDrifts(g *gateway, now time.Time) (out []*Drift) {
 	switch {
 	case state == silent && now.Sub(t.listening) > t.cfg.SilentAfter.Std() && now.Sub(g.heard) <= rememberSilent:
 		out = append(out, &Drift{Kind: Silent, Gateway: g.name, Since: since, title: "A gateway is silent",
-			Text: fmt.Sprintf("Gateway %q (%s) was last heard at %s and was not stopped in order. It may still serve, without new decisions and "+
+			Text: fmt.Sprintf("Gateway %q (%q) was last heard at %s and was not stopped in order. It may still serve, without new decisions and "+
 				"without the end of old ones. Look whether its process runs and reaches the bus; if it is gone for good, this is told for an hour.",
 				g.name, g.kind, clock(since))})
 	case (state == behind || state == inLine) && g.err != "" && now.Sub(g.failing) > t.cfg.AckWithin.Std():
 		out = append(out, &Drift{Kind: Error, Gateway: g.name, Since: g.failing, title: "A gateway cannot be brought in line",
-			Text: fmt.Sprintf("Gateway %q (%s) reports since %s: %q. Records of the decisions topic that it has not acknowledged: %d. What they "+
+			Text: fmt.Sprintf("Gateway %q (%q) reports since %s: %q. Records of the decisions topic that it has not acknowledged: %d. What they "+
 				"decide is not in force there. It is tried again until it works: look at its log, its address and its credentials.",
 				g.name, g.kind, clock(g.failing), g.err, waiting)})
 	case state == behind:
 		out = append(out, &Drift{Kind: Lag, Gateway: g.name, Since: since, title: "A gateway is behind the decisions",
-			Text: fmt.Sprintf("Gateway %q (%s) lives and has not acknowledged %d records of the decisions topic, the oldest since %s; it should "+
+			Text: fmt.Sprintf("Gateway %q (%q) lives and has not acknowledged %d records of the decisions topic, the oldest since %s; it should "+
 				"within %s. What they decide is not in force there, and what they end still is. Look at its log and whether it can read the bus.",
 				g.name, g.kind, waiting, clock(since), t.cfg.AckWithin)})
 	}
 	if n := g.altered; n > 0 {
 		out = append(out, &Drift{Kind: Repaired, Gateway: g.name, Since: g.alteredAt, title: "Somebody altered a gateway's state", count: int64(n),
-			Text: fmt.Sprintf("%d entries at gateway %q (%s) were missing or foreign when its own state was read back, and were put right. Until "+
+			Text: fmt.Sprintf("%d entries at gateway %q (%q) were missing or foreign when its own state was read back, and were put right. Until "+
 				"then it did not do what was decided. Find out who or what changes them: another tool, a reload of its configuration, an intruder.",
 				n, g.name, g.kind),
 			settle: func() { g.altered -= n; g.alteredAt = now }})

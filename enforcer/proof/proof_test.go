@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -529,6 +530,58 @@ func TestRun(t *testing.T) {
 			t.Errorf("%v untold, want 1", n)
 		}
 	})
+}
+
+func TestConcurrentUse(t *testing.T) {
+	w := newWorld(t)
+	d := w.decide("a", "203.0.113.9")
+	at := w.clock.Add(time.Minute)
+	e := &event.Event{Tap: "edge", Time: at, Source: event.Source{Address: netip.MustParseAddr("203.0.113.9")}, Response: event.ResponseInfo{Code: 200}}
+	refused := *e
+	refused.Enforced = event.Enforced{By: "a", Action: "block"}
+	var g sync.WaitGroup
+	for _, f := range []func(i int64){
+		func(i int64) { w.Decided(d, i, at) },
+		func(i int64) { w.Switched(decision.Switch{Mode: decision.Enforce}, i, at) },
+		func(i int64) { w.Passed(i, at) },
+		func(i int64) { w.Acked(&decision.Ack{Gateway: fmt.Sprint(i % 7), Offset: i - 5, At: at}, at) },
+		func(i int64) { w.Forgotten(fmt.Sprint(i % 11)) },
+		func(int64) { w.Seen(e, at) },
+		func(int64) { w.Seen(&refused, at) },
+		func(int64) { w.Explain("a"); w.Gateways() },
+		func(int64) { w.sweep(at) },
+		func(int64) {
+			for _, d := range w.look(at) {
+				w.tell(t.Context(), d, at, func(context.Context, *alert.Alert) error { return nil })
+			}
+		},
+	} {
+		g.Go(func() {
+			for i := range int64(500) {
+				f(i)
+			}
+		})
+	}
+	g.Wait()
+	if _, n, _ := w.Explain("a"); n != 500 {
+		t.Errorf("%d refusals, want 500", n)
+	}
+	if got := testutil.ToFloat64(w.m.leaks); got != 500 {
+		t.Errorf("%v leaks, want 500", got)
+	}
+}
+
+// What gateways and clients write is bounded, and cannot break out of a text.
+func TestHostileTexts(t *testing.T) {
+	w := newWorld(t)
+	w.decide("a", "203.0.113.9")
+	w.ack("edge\u202e", failing(strings.Repeat("ü\n", 5000)), func(a *decision.Ack) { a.Kind = "\n" + strings.Repeat("ü", 5000) })
+	w.wait(10 * time.Second)
+	due := w.look(w.clock)
+	if len(due) != 1 || len(due[0].Text) > 2000 || strings.ContainsAny(due[0].Text, "\n\u202e") {
+		t.Errorf("got %+v", due)
+	}
+	w.expect("error edge\u202e")
 }
 
 func TestTwoEnforcersTellOneAlert(t *testing.T) {

@@ -58,7 +58,8 @@ func New(cfg Config, govern Govern, log *slog.Logger, reg prometheus.Registerer)
 	return t, nil
 }
 
-// Decided takes a decision from the decisions topic, in its order. at is when it was written.
+// Decided takes a decision from the decisions topic, in its order. at is when it was written; for one that has just come it is when it came,
+// so that other machines' clocks do not matter.
 func (t *Tracker) Decided(d *decision.Decision, offset int64, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,6 +21,8 @@ import (
 	"github.com/warder/warder/enforcer"
 	"github.com/warder/warder/enforcer/api"
 	"github.com/warder/warder/enforcer/audit"
+	"github.com/warder/warder/enforcer/proof"
+	"github.com/warder/warder/enforcer/traffic"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/decision/active"
@@ -51,11 +54,16 @@ type App struct {
 	detector   *stage.Stage
 	rules      *ruleWatch
 	enforcer   *enforcer.Enforcer
+	traffic    *traffic.Meter
+	proof      *proof.Tracker
 	audit      *audit.Stage
 	api        *api.Server
 	dispatcher *sinks.Dispatcher
 
 	unreadable prometheus.Counter // decisions on the topic that the gateway cannot read
+
+	decisionsKnown chan struct{} // closed when the topic of decisions was read to its end for the first time
+	knowDecisions  sync.Once
 
 	busWait    waiting       // for the topics
 	storeWait  waiting       // for the store to be open
@@ -71,7 +79,8 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 		return nil, err
 	}
 	cfg = cfg.resolved()
-	a := &App{cfg: cfg, roles: roles, log: log, reg: prometheus.NewRegistry(), storeReady: make(chan struct{}), up: make(chan struct{})}
+	a := &App{cfg: cfg, roles: roles, log: log, reg: prometheus.NewRegistry(), storeReady: make(chan struct{}), up: make(chan struct{}),
+		decisionsKnown: make(chan struct{})}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer func() {
 		if err != nil {

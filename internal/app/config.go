@@ -15,6 +15,8 @@ import (
 	"github.com/warder/warder/enforcer"
 	"github.com/warder/warder/enforcer/api"
 	"github.com/warder/warder/enforcer/audit"
+	"github.com/warder/warder/enforcer/proof"
+	"github.com/warder/warder/enforcer/traffic"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/engine"
@@ -42,7 +44,7 @@ type Config struct {
 	Collector  collector.Config      `yaml:"collector"`
 	Rules      Rules                 `yaml:"rules"`
 	Detector   stage.Config          `yaml:"detector"`
-	Enforcer   enforcer.Config       `yaml:"enforcer"`
+	Enforcer   Enforcer              `yaml:"enforcer"`
 	Audit      audit.Config          `yaml:"audit"`
 	API        api.Config            `yaml:"api"`
 	Sinks      Sinks                 `yaml:"sinks"`
@@ -65,6 +67,18 @@ func (k *Kafka) Validate() error {
 	cluster := k.Config
 	cluster.Brokers = bus.DefaultConfig().Brokers
 	return errors.Join(cluster.Validate(), config.In("embedded", k.Embedded.Validate()))
+}
+
+// Enforcer is the enforcer with what it knows of the traffic and of its effect.
+type Enforcer struct {
+	enforcer.Config `yaml:",inline"`
+	Traffic         traffic.Config `yaml:"traffic"`
+	Proof           proof.Config   `yaml:"proof"`
+}
+
+// Validate tells what is wrong with the configuration.
+func (e *Enforcer) Validate() error {
+	return errors.Join(e.Config.Validate(), config.In("traffic", e.Traffic.Validate()), config.In("proof", e.Proof.Validate()))
 }
 
 // Rules says which rules the detector runs.
@@ -131,7 +145,7 @@ func DefaultConfig() Config {
 		Rules:     Rules{Packs: true, Reload: config.Duration(2 * time.Second)},
 		Detector:  stage.DefaultConfig(),
 		Gateways:  defaultGateways(),
-		Enforcer:  enforcer.DefaultConfig(),
+		Enforcer:  Enforcer{Config: enforcer.DefaultConfig(), Traffic: traffic.DefaultConfig(), Proof: proof.DefaultConfig()},
 		Audit:     audit.DefaultConfig(),
 		API:       api.DefaultConfig(),
 		Sinks:     Sinks{Config: sinks.DefaultConfig()},

@@ -32,6 +32,7 @@ func (a *App) followDecisions(ctx context.Context) error {
 			last := recs[len(recs)-1].Offset
 			if past != nil {
 				past.take(ds, thrown, last)
+				a.prove(recs, func(r bus.Record) time.Time { return r.Time })
 				return nil
 			}
 			if thrown != nil {
@@ -40,6 +41,8 @@ func (a *App) followDecisions(ctx context.Context) error {
 			a.decisions.Apply(ds...)
 			a.decisions.Mark(last)
 			a.acks.wake()
+			came := time.Now()
+			a.prove(recs, func(bus.Record) time.Time { return came })
 			return nil
 		}
 		return a.bus.Tail(ctx, bus.TopicDecisions, learn, func() {
@@ -48,8 +51,29 @@ func (a *App) followDecisions(ctx context.Context) error {
 			a.decisions.Mark(past.last)
 			past = nil
 			a.acks.wake()
+			a.knowDecisions.Do(func() { close(a.decisionsKnown) })
 		})
 	})
+}
+
+// prove shows records of the decisions topic to the proof of enforcement, where the enforcer runs. at is when a record was written; of one
+// that has just come it is when it came, so that other machines' clocks do not matter.
+func (a *App) prove(recs []bus.Record, at func(bus.Record) time.Time) {
+	if a.proof == nil {
+		return
+	}
+	for _, r := range recs {
+		if string(r.Key) == decision.SwitchKey {
+			if s, err := decision.DecodeSwitch(r.Value); err == nil {
+				a.proof.Switched(s, r.Offset, at(r))
+				continue
+			}
+		} else if d, err := decision.Decode(r.Value); err == nil {
+			a.proof.Decided(d, r.Offset, at(r))
+			continue
+		}
+		a.proof.Passed(r.Offset, at(r))
+	}
 }
 
 // replay is what the topic said before the present was reached.
