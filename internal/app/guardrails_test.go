@@ -118,3 +118,46 @@ func TestBurstMakesOneBlock(t *testing.T) {
 		t.Errorf("%v blocks were made for three attackers", n)
 	}
 }
+
+// Two hundred people share an office's address and one of them attacks: that one is refused, by the key that was used, and nobody else.
+func TestOfficeBehindOneAddress(t *testing.T) {
+	r := newRig(t, nil)
+	<-r.app.Up()
+	const office = "203.0.113.77"
+	as := func(user int, path string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", office)
+		req.Header.Set("X-Api-Key", fmt.Sprintf("key-of-user-%d", user))
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for user := range 200 {
+		as(user, "/")
+	}
+	r.wait("the meter to know the office", func() bool {
+		return r.metric("warder_traffic_good_requests") >= 200
+	})
+	as(7, "/attack")
+	r.wait("the attacker to be refused", func() bool { return as(7, "/") == http.StatusForbidden })
+	for user := range 200 {
+		if code := as(user, "/"); user != 7 && code != http.StatusOK {
+			t.Fatalf("user %d of the office is answered with %d", user, code)
+		}
+	}
+	for d := range r.app.Decisions().All() {
+		if d.Scope == decision.Address || d.Scope == decision.CIDR {
+			t.Errorf("a block of %s is in force", d.Entity())
+		}
+		if !strings.Contains(d.Note, "principals share") {
+			t.Errorf("the decision does not say why it was narrowed: %q", d.Note)
+		}
+	}
+}
