@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/warder/warder/collector/gateway"
+	"github.com/warder/warder/enforcer/apipark"
 	"github.com/warder/warder/enforcer/apisix"
 	"github.com/warder/warder/enforcer/crowdsec"
 	"github.com/warder/warder/enforcer/envoy"
@@ -33,6 +34,7 @@ type Gateways struct {
 	HAProxy     []haproxy.Config   `yaml:"haproxy"`
 	Kong        []kong.Config      `yaml:"kong"`
 	APISIX      []apisix.Config    `yaml:"apisix"`
+	APIPark     []apipark.Config   `yaml:"apipark"`
 	Webhook     []webhook.Config   `yaml:"webhook"`
 }
 
@@ -46,7 +48,7 @@ func defaultGateways() Gateways {
 // any tells whether there is one.
 func (g *Gateways) any() bool {
 	return g.ForwardAuth.Listen != "" || g.Envoy.Listen != "" || g.CrowdSec.Listen != "" ||
-		len(g.HAProxy)+len(g.Kong)+len(g.APISIX)+len(g.Webhook) > 0
+		len(g.HAProxy)+len(g.Kong)+len(g.APISIX)+len(g.APIPark)+len(g.Webhook) > 0
 }
 
 // Validate tells what is wrong with the configuration.
@@ -97,6 +99,11 @@ func (g *Gateways) pushed() []pushed {
 		c := &g.APISIX[i]
 		out = append(out, pushed{fmt.Sprintf("apisix[%d]", i), apisix.Kind, c.Name, c.Push, c.Validate,
 			func(a *App) (push.Gateway, error) { return apisix.New(*c, a.log, a.reg) }})
+	}
+	for i := range g.APIPark {
+		c := &g.APIPark[i]
+		out = append(out, pushed{fmt.Sprintf("apipark[%d]", i), apipark.Kind, c.Name, c.Push, c.Validate,
+			func(a *App) (push.Gateway, error) { return apipark.New(*c, a.log, a.reg) }})
 	}
 	for i := range g.Webhook {
 		c := &g.Webhook[i]
