@@ -39,7 +39,8 @@ func TestExample(t *testing.T) {
 	}
 	compare(t, app.DefaultConfig(), got)
 
-	for _, env := range []string{"WARDER_KAFKA_PASSWORD", "WARDER_CLICKHOUSE_PASSWORD", "SOAR_URL", "SLACK_WEBHOOK_URL", "SMTP_PASSWORD"} {
+	for _, env := range []string{"WARDER_KAFKA_PASSWORD", "WARDER_CLICKHOUSE_PASSWORD", "SOAR_URL", "SLACK_WEBHOOK_URL", "SMTP_PASSWORD", "KONG_TOKEN",
+		"APISIX_KEY", "SCRUBBER_URL"} {
 		t.Setenv(env, "https://example.com/secret-value")
 	}
 	key := regexp.MustCompile(`^(\s*)# ((?:  )*(?:- \{|[a-z_]+:).*)$`)
@@ -59,7 +60,8 @@ func TestExample(t *testing.T) {
 		lines = append(lines, m[1]+m[2])
 	}
 	text := strings.Join(lines, "\n")
-	for _, file := range []string{"/etc/warder/kafka-ca.pem", "/etc/warder/tls.pem", "/etc/warder/tls.key", "/run/secrets/soar"} {
+	for _, file := range []string{"/etc/warder/kafka-ca.pem", "/etc/warder/tls.pem", "/etc/warder/tls.key", "/run/secrets/soar", "/run/secrets/bouncer",
+		"/run/secrets/alice", "/run/secrets/scrubber"} {
 		local := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(local, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"), 0o600); err != nil {
 			t.Fatal(err)
