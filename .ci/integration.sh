@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts the real neighbours on loopback (Apache Kafka, Exim, rsyslog), runs the integration tests against them and
 # stops them. Arguments are the packages to test, ./... by default; GOFLAGS takes flags such as -race.
+# The gateways (NGINX, Caddy, HAProxy, Envoy) are started by their tests; WARDER_ENVOY may name the Envoy program.
 # A neighbour whose address is in the environment is used instead of starting one:
 #   WARDER_KAFKA        host:port[,host:port]
 #   WARDER_SMTP         host:port with STARTTLS, and WARDER_SMTPS, host:port with TLS from the first byte; they must take mail for
@@ -100,6 +101,7 @@ certificate
 [ -n "${WARDER_KAFKA:-}" ] || eval "$(.ci/kafka.sh start "$work/kafka")"
 [ -n "${WARDER_SMTP:-}" ] || start_mail
 [ -n "${WARDER_SYSLOG_TCP:-}" ] || start_syslog
+export WARDER_ENVOY=${WARDER_ENVOY:-$(.ci/envoy.sh)}
 echo "kafka $WARDER_KAFKA, mail $WARDER_SMTP, syslog $WARDER_SYSLOG_TCP"
 
 [ $# -gt 0 ] || set -- ./...
