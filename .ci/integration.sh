@@ -101,7 +101,8 @@ certificate
 [ -n "${WARDER_KAFKA:-}" ] || eval "$(.ci/kafka.sh start "$work/kafka")"
 [ -n "${WARDER_SMTP:-}" ] || start_mail
 [ -n "${WARDER_SYSLOG_TCP:-}" ] || start_syslog
-export WARDER_ENVOY=${WARDER_ENVOY:-$(.ci/envoy.sh)}
+[ -n "${WARDER_ENVOY:-}" ] || WARDER_ENVOY=$(.ci/envoy.sh)
+export WARDER_ENVOY
 echo "kafka $WARDER_KAFKA, mail $WARDER_SMTP, syslog $WARDER_SYSLOG_TCP"
 
 [ $# -gt 0 ] || set -- ./...

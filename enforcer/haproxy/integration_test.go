@@ -3,104 +3,65 @@
 package haproxy
 
 import (
-	"bytes"
-	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/warder/warder/enforcer/gatewaytest"
+	"github.com/warder/warder/enforcer/gatewaytest/realtest"
 	"github.com/warder/warder/internal/decision"
 )
 
-// TestReal runs the conformance suite against the HAProxy of this machine with the configuration that the documentation shows.
-func TestReal(t *testing.T) { gatewaytest.Run(t, real) }
-
-func real(t *testing.T) *gatewaytest.Rig {
-	dir := t.TempDir()
-	listen := startReal(t, dir)
-	cfg := DefaultConfig()
-	cfg.Address, cfg.Maps = "unix://"+filepath.Join(dir, "admin.sock"), dir
-	cfg.Scopes = []decision.Scope{decision.Principal, decision.UserAgent}
-	return rig(t, cfg, func(_ context.Context, q gatewaytest.Request) (gatewaytest.Answer, error) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listen+q.Path, nil)
-		if err != nil {
-			return gatewaytest.Answer{}, err
-		}
-		req.Header.Set("X-Test-Address", q.Address.String())
-		req.Header.Set("X-Test-Principal", q.Principal)
-		req.Header.Set("User-Agent", q.UserAgent)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return gatewaytest.Answer{}, err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != 200 && resp.Header.Get("X-Warder-Decision") == "" {
-			t.Errorf("%d without the decision's id", resp.StatusCode)
-		}
-		return gatewaytest.Answer{Status: resp.StatusCode, RetryAfter: resp.Header.Get("Retry-After")}, nil
-	})
-}
-
-// startReal starts HAProxy in front of a service that answers 200, until the test ends.
-func startReal(t *testing.T, dir string) (listen string) {
+// start starts the HAProxy of this machine with the configuration that the documentation shows. edit is further pairs of its texts.
+func start(t *testing.T, edit ...string) *realtest.Gateway {
 	t.Helper()
-	service := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	t.Cleanup(service.Close)
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen = l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile("testdata/haproxy.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf := strings.NewReplacer("@SOCKET@", filepath.Join(dir, "admin.sock"), "@MAPS@", dir, "@LISTEN@", listen,
-		"@SERVICE@", service.Listener.Addr().String(), "@LOG@", "stdout").Replace(string(text))
+	dir, at := t.TempDir(), realtest.Addresses(t, 1)
 	for _, f := range files() {
 		if err := os.WriteFile(filepath.Join(dir, f), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	file := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	cmd := exec.Command("haproxy", "-db", "-f", file)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (the package haproxy of your distribution has it)", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(out.String())
-		}
+	socket := filepath.Join(dir, "admin.sock")
+	file := realtest.Configure(t, "testdata/haproxy.cfg", dir, append(edit, "@SOCKET@", socket, "@MAPS@", dir, "@LISTEN@", at[0],
+		"@SERVICE@", realtest.Service(t), "@LOG@", "stdout")...)
+	realtest.Start(t, dir, at, "haproxy", "-db", "-f", file)
+	realtest.Eventually(t, "the runtime API is there", func() bool { // it comes after the listeners
+		_, err := os.Stat(socket)
+		return err == nil
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", listen)
-		if err == nil {
-			_, err = os.Stat(filepath.Join(dir, "admin.sock")) // HAProxy renames it into place after it has begun to listen
+	cfg := DefaultConfig()
+	cfg.Address, cfg.Maps = "unix://"+socket, dir
+	cfg.Scopes = []decision.Scope{decision.Principal, decision.UserAgent}
+	c := realtest.NewClient(t, at[0])
+	return &realtest.Gateway{Rig: rig(t, cfg, c.Ask), Client: c, Log: realtest.Log{Path: filepath.Join(dir, "output"), Marks: realtest.Marks}}
+}
+
+func TestIntegrationConformance(t *testing.T) {
+	gatewaytest.Run(t, func(t *testing.T) *gatewaytest.Rig { return start(t).Rig })
+}
+
+// Nothing of Warder runs while HAProxy answers here: it fails open as it is.
+func TestIntegrationAccept(t *testing.T) { realtest.Accept(t, start(t)) }
+
+func TestIntegrationFailClosed(t *testing.T) {
+	health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" {
+			w.WriteHeader(http.StatusNotFound)
 		}
-		if err == nil {
-			_ = conn.Close()
-			return listen
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("HAProxy does not listen")
-		}
+	}))
+	defer health.Close()
+	g := start(t, "#closed ", "", "@WARDER@", health.Listener.Addr().String())
+	becomes := func(what string, status int) {
+		t.Helper()
+		realtest.Eventually(t, what, func() bool {
+			a, err := g.Rig.Ask(t.Context(), gatewaytest.Request{Address: netip.MustParseAddr("198.51.100.1"), Path: "/"})
+			return err == nil && a.Status == status
+		})
 	}
+	becomes("requests pass while Warder is up", 200)
+	health.Close()
+	becomes("requests are refused while Warder is gone", 503)
 }

@@ -79,14 +79,14 @@ func (g *Gateway) sync(t testing.TB, want ...*decision.Decision) {
 	}
 }
 
-func (g *Gateway) wants(t testing.TB, what string, q gatewaytest.Request, status int) (a gatewaytest.Answer, body string) {
+func (g *Gateway) wants(t testing.TB, what string, q gatewaytest.Request, status int) Reply {
 	t.Helper()
 	q.Path = "/"
-	a, body, err := g.Client.Send(t.Context(), q, "hello")
-	if err != nil || a.Status != status || status == 200 && body != "hello" {
-		t.Errorf("%s: %d %q %v, want %d", what, a.Status, body, err, status)
+	r, err := g.Client.Post(t.Context(), q, "hello")
+	if err != nil || r.Status != status || status == 200 && r.Body != "hello" {
+		t.Errorf("%s: %+v %v, want %d", what, r, err, status)
 	}
-	return a, body
+	return r
 }
 
 func (g *Gateway) refused() int {
@@ -101,14 +101,14 @@ func Accept(t *testing.T, g *Gateway) {
 	block, limit := about(decision.Block, offender), about(decision.Limit, hasty)
 	g.wants(t, "nobody is decided on", offender, 200)
 	g.sync(t, block, limit)
-	if _, body := g.wants(t, "offender", offender, g.refused()); !strings.Contains(body, `"blocked"`) || !strings.Contains(body, block.ID) {
-		t.Errorf("the answer does not say why: %s", body)
+	if r := g.wants(t, "offender", offender, g.refused()); !strings.Contains(r.Body, `"error":"blocked","decision":"`+block.ID) || r.Decision != block.ID {
+		t.Errorf("the answer does not say why: %+v", r)
 	}
 	g.wants(t, "bystander", bystander, 200)
 	for range limit.Rate.Burst {
 		g.wants(t, "within the limit", hasty, 200)
 	}
-	if a, _ := g.wants(t, "above the limit", hasty, 429); a.RetryAfter == "" {
+	if g.wants(t, "above the limit", hasty, 429).RetryAfter == "" {
 		t.Error("429 without Retry-After")
 	}
 	if g.Log.Path != "" {

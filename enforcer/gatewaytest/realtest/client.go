@@ -1,7 +1,6 @@
 package realtest
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -27,21 +26,28 @@ func NewClient(t testing.TB, address string) *Client {
 	return &Client{"http://" + address, &http.Client{Transport: tr}}
 }
 
-// Ask sends q. The client's address stands in X-Forwarded-For.
-func (c *Client) Ask(ctx context.Context, q gatewaytest.Request) (gatewaytest.Answer, error) {
-	a, _, err := c.Send(ctx, q, "")
-	return a, err
+// Reply is what a client got.
+type Reply struct {
+	gatewaytest.Answer
+	Decision string // the header X-Warder-Decision
+	Body     string
 }
 
-// Send is Ask by POST with a body, and returns the answer's.
-func (c *Client) Send(ctx context.Context, q gatewaytest.Request, body string) (gatewaytest.Answer, string, error) {
-	method := http.MethodGet
-	if body != "" {
-		method = http.MethodPost
-	}
+// Ask sends q. The client's address stands in X-Forwarded-For.
+func (c *Client) Ask(ctx context.Context, q gatewaytest.Request) (gatewaytest.Answer, error) {
+	r, err := c.send(ctx, http.MethodGet, q, "")
+	return r.Answer, err
+}
+
+// Post is Ask with a body.
+func (c *Client) Post(ctx context.Context, q gatewaytest.Request, body string) (Reply, error) {
+	return c.send(ctx, http.MethodPost, q, body)
+}
+
+func (c *Client) send(ctx context.Context, method string, q gatewaytest.Request, body string) (Reply, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.url+q.Path, strings.NewReader(body))
 	if err != nil {
-		return gatewaytest.Answer{}, "", err
+		return Reply{}, err
 	}
 	r.Header.Set("X-Forwarded-For", q.Address.String())
 	r.Header.Set("User-Agent", q.UserAgent)
@@ -50,10 +56,9 @@ func (c *Client) Send(ctx context.Context, q gatewaytest.Request, body string) (
 	}
 	res, err := c.http.Do(r)
 	if err != nil {
-		return gatewaytest.Answer{}, "", err
+		return Reply{}, err
 	}
 	defer res.Body.Close()
-	var b bytes.Buffer
-	_, err = io.Copy(&b, res.Body)
-	return gatewaytest.Answer{Status: res.StatusCode, RetryAfter: res.Header.Get("Retry-After")}, b.String(), err
+	b, err := io.ReadAll(res.Body)
+	return Reply{gatewaytest.Answer{Status: res.StatusCode, RetryAfter: res.Header.Get("Retry-After")}, res.Header.Get("X-Warder-Decision"), string(b)}, err
 }

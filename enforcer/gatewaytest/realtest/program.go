@@ -62,15 +62,25 @@ func Start(t testing.TB, dir string, addresses []string, name string, args ...st
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v (the package %s of your distribution has it)", err, filepath.Base(name))
 	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // in the end it is killed
+	}()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait() // killed
+		<-ended
 		if b, err := os.ReadFile(path); t.Failed() {
 			t.Logf("%s said: %s (%v)", filepath.Base(name), b, err)
 		}
 	})
 	for _, a := range addresses {
 		Eventually(t, name+" listens at "+a, func() bool {
+			select {
+			case <-ended:
+				t.Fatalf("%s ended by itself", name)
+			default:
+			}
 			c, err := net.Dial("tcp", a)
 			if err == nil {
 				_ = c.Close()
