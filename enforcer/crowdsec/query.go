@@ -19,6 +19,8 @@ const (
 	scopeUser    = "username"
 )
 
+func scopes() []string { return []string{scopeIP, scopeRange, scopeCountry, scopeAS, scopeUser} }
+
 // origin is where all decisions come from.
 const origin = "warder"
 
@@ -91,7 +93,7 @@ func listQuery(v url.Values) (f *filter, keys []key, err error) {
 	switch {
 	case about == "" && given == "":
 		if f.value != "" {
-			for _, s := range []string{scopeIP, scopeRange, scopeCountry, scopeAS, scopeUser} {
+			for _, s := range scopes() {
 				keys = append(keys, key{s, f.value})
 			}
 		}

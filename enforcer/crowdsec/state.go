@@ -49,7 +49,6 @@ type state struct {
 	places map[key]*place
 	active *list.List
 	gone   *list.List
-	values map[string]int // active places by value alone, whatever the scope
 	forgot uint64         // deletions that were dropped because there were too many
 
 	pending sync.Mutex // guards queue; held for moments, as the set's writers wait for it
@@ -58,7 +57,7 @@ type state struct {
 }
 
 func newState(limitsAs string) *state {
-	return &state{limitsAs: limitsAs, places: map[key]*place{}, active: list.New(), gone: list.New(), values: map[string]int{}, wake: make(chan struct{}, 1)}
+	return &state{limitsAs: limitsAs, places: map[key]*place{}, active: list.New(), gone: list.New(), wake: make(chan struct{}, 1)}
 }
 
 // take queues changes. It is called while the set is locked.
@@ -142,23 +141,44 @@ func (s *state) settle(k key, p *place, now time.Time) {
 		return
 	case want == nil:
 		p.was, p.deleted = p.now, now
-		if s.values[k.value]--; s.values[k.value] == 0 {
-			delete(s.values, k.value)
-		}
+		s.again(k)
 	case p.now == nil:
 		p.was = nil
-		s.values[k.value]++
 	}
 	p.now = want
+	s.renumber(p)
+}
+
+// renumber gives the place the next number, at the end of its list.
+func (s *state) renumber(p *place) {
 	s.seq++
 	p.seq = s.seq
 	if p.in != nil {
 		p.in.Remove(p.at)
 	}
-	if p.in = s.active; want == nil {
+	if p.in = s.active; p.now == nil {
 		p.in = s.gone
 	}
 	p.at = p.in.PushBack(p)
+}
+
+// again has the deletions of the value in other scopes told once more: the one that ends now kept them from bouncers that saw both.
+func (s *state) again(ends key) {
+	for _, scope := range scopes() {
+		if p := s.places[key{scope, ends.value}]; p != nil && scope != ends.scope && p.in == s.gone {
+			s.renumber(p)
+		}
+	}
+}
+
+// has tells whether the bouncer has the value by another scope.
+func (s *state) has(f *filter, k key) bool {
+	for _, scope := range scopes() {
+		if p := s.places[key{scope, k.value}]; p != nil && scope != k.scope && p.now != nil && f.takes(p.now) {
+			return true
+		}
+	}
+	return false
 }
 
 // strongest is the place's decision that refuses most.
@@ -203,8 +223,8 @@ func (s *state) since(from uint64, f *filter, now time.Time) (fresh, gone []*ent
 		}
 	}
 	for e := after(s.gone, from); e != nil; e = e.Next() {
-		// Some bouncers delete by the value alone: one that another scope has is never named.
-		if p := e.Value.(*place); f.takes(p.was) && s.values[p.was.value] == 0 {
+		// Some bouncers delete by the value alone: one that they have by another scope is not named until that ends.
+		if p := e.Value.(*place); f.takes(p.was) && !s.has(f, p.was.key) {
 			gone = append(gone, p.was)
 		}
 	}
