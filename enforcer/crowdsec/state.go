@@ -49,7 +49,7 @@ type state struct {
 	places map[key]*place
 	active *list.List
 	gone   *list.List
-	forgot uint64         // deletions that were dropped because there were too many
+	forgot uint64 // deletions that were dropped because there were too many
 
 	pending sync.Mutex // guards queue; held for moments, as the set's writers wait for it
 	queue   []active.Change

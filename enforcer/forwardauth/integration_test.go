@@ -3,6 +3,7 @@
 package forwardauth
 
 import (
+	"net/netip"
 	"path/filepath"
 	"testing"
 
@@ -71,6 +72,13 @@ func TestIntegrationGateways(t *testing.T) {
 			t.Run("fail open", func(t *testing.T) {
 				g, w := p.start(t)
 				realtest.FailOpen(t, g, w)
+			})
+			t.Run("service away", func(t *testing.T) {
+				g, _ := p.start(t, "127.0.0.1:18099", realtest.Addresses(t, 1)[0])
+				q := gatewaytest.Request{Address: netip.MustParseAddr("198.51.100.1"), Path: "/"}
+				if a, err := g.Rig.Ask(t.Context(), q); err != nil || a.Status != 502 {
+					t.Errorf("%+v %v, want 502: it is not Warder that is away", a, err)
+				}
 			})
 			t.Run("fail closed", func(t *testing.T) {
 				g, w := p.start(t, p.open...)

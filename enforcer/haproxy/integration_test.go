@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/warder/warder/enforcer/gatewaytest"
@@ -46,22 +47,35 @@ func TestIntegrationConformance(t *testing.T) {
 // Nothing of Warder runs while HAProxy answers here: it fails open as it is.
 func TestIntegrationAccept(t *testing.T) { realtest.Accept(t, start(t)) }
 
+// Here Warder is no more than its health check, and a hanging one is as bad as none.
 func TestIntegrationFailClosed(t *testing.T) {
-	health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/healthz" {
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	defer health.Close()
-	g := start(t, "#closed ", "", "@WARDER@", health.Listener.Addr().String())
-	becomes := func(what string, status int) {
-		t.Helper()
-		realtest.Eventually(t, what, func() bool {
-			a, err := g.Rig.Ask(t.Context(), gatewaytest.Request{Address: netip.MustParseAddr("198.51.100.1"), Path: "/"})
-			return err == nil && a.Status == status
+	for _, how := range []string{"gone", "hanging"} {
+		t.Run(how, func(t *testing.T) {
+			hang := make(chan struct{})
+			var hanging atomic.Bool
+			health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if hanging.Load() {
+					<-hang
+				}
+				if r.URL.Path != "/healthz" {
+					w.WriteHeader(http.StatusNotFound)
+				}
+			}))
+			defer health.Close()
+			defer close(hang)
+			g := start(t, "#closed ", "", "@WARDER@", health.Listener.Addr().String())
+			becomes := func(what string, status int) {
+				t.Helper()
+				realtest.Eventually(t, what, func() bool {
+					a, err := g.Rig.Ask(t.Context(), gatewaytest.Request{Address: netip.MustParseAddr("198.51.100.1"), Path: "/"})
+					return err == nil && a.Status == status
+				})
+			}
+			becomes("requests pass while Warder is up", 200)
+			if hanging.Store(how == "hanging"); how == "gone" {
+				health.Close()
+			}
+			becomes("requests are refused while Warder is "+how, 503)
 		})
 	}
-	becomes("requests pass while Warder is up", 200)
-	health.Close()
-	becomes("requests are refused while Warder is gone", 503)
 }

@@ -4,10 +4,12 @@ package realtest
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +83,7 @@ func (g *Gateway) sync(t testing.TB, want ...*decision.Decision) {
 
 func (g *Gateway) wants(t testing.TB, what string, q gatewaytest.Request, status int) Reply {
 	t.Helper()
-	q.Path = "/"
+	q.Path = cmp.Or(q.Path, "/")
 	r, err := g.Client.Post(t.Context(), q, "hello")
 	if err != nil || r.Status != status || status == 200 && r.Body != "hello" {
 		t.Errorf("%s: %+v %v, want %d", what, r, err, status)
@@ -105,6 +107,7 @@ func Accept(t *testing.T, g *Gateway) {
 		t.Errorf("the answer does not say why: %+v", r)
 	}
 	g.wants(t, "bystander", bystander, 200)
+	g.ownAnswers(t)
 	for range limit.Rate.Burst {
 		g.wants(t, "within the limit", hasty, 200)
 	}
@@ -128,6 +131,18 @@ func Accept(t *testing.T, g *Gateway) {
 		g.sync(t, mark)
 		g.wants(t, "observed", offender, 200)
 		g.Log.says(t, mark, "observe:block")
+	}
+}
+
+// ownAnswers checks that what the service itself refuses, or fails at, is passed on: it is neither Warder's refusal nor its absence.
+func (g *Gateway) ownAnswers(t testing.TB) {
+	t.Helper()
+	for _, status := range []int{401, 403, 429, 500, 502, 503} {
+		q := bystander
+		q.Path = "/" + strconv.Itoa(status)
+		if r := g.wants(t, "the service's own answer", q, status); r.Body != "hello" || r.Decision != "" {
+			t.Errorf("the service's own %d became %+v", status, r)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,9 +20,14 @@ import (
 // patience bounds every wait.
 const patience = 15 * time.Second
 
-// Service answers 200 with the request's body, until the test ends. It returns its address.
+// Service answers with the request's body, until the test ends: 200, or the status that is the path, such as /403. It returns its address.
 func Service(t testing.TB) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/")); err == nil {
+			w.WriteHeader(status)
+		}
+		_, _ = io.Copy(w, r.Body)
+	}))
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }
