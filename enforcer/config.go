@@ -23,10 +23,13 @@ type Config struct {
 	MaxTTL config.Duration `yaml:"max_ttl"`
 	// MaxNewPerMinute is how many decisions may become active within a minute; what comes above is proposed for approval.
 	MaxNewPerMinute int `yaml:"max_new_per_minute"`
-	// MaxShare is the part of the last minutes' successful requests, 0 to 1, that all blocks and challenges in force may touch together.
+	// MaxShare is the part of the last minutes' successful requests, 0 to 1, that all refusing decisions in force may touch together:
+	// blocks, challenges and limits below one request a second.
 	MaxShare float64 `yaml:"max_share"`
 	// MinRequests is how many successful requests a share must rest on to be judged.
 	MinRequests int64 `yaml:"min_requests"`
+	// Allowance is what decisions may touch whatever their share, so that a small service can defend itself.
+	Allowance Allowance `yaml:"allowance"`
 	// SharedAddress is from how many distinct proven principals on an address is shared, 2 to 64: it is not blocked as a whole.
 	SharedAddress int `yaml:"shared_address"`
 	// Approval says from which size on a decision needs a person.
@@ -51,6 +54,13 @@ type Approval struct {
 	Share float64 `yaml:"share"`
 }
 
+// Allowance raises max_share and approval.share where few requests are made: to Requests of the last minutes' successful ones, but to no
+// larger share of them than Share, 0 to 1.
+type Allowance struct {
+	Requests int64   `yaml:"requests"`
+	Share    float64 `yaml:"share"`
+}
+
 // Rollback takes young blocks and challenges back.
 type Rollback struct {
 	Watch config.Duration `yaml:"watch"` // how long a decision is young
@@ -72,6 +82,7 @@ func DefaultConfig() Config {
 		MaxNewPerMinute: 100,
 		MaxShare:        0.05,
 		MinRequests:     100,
+		Allowance:       Allowance{Requests: 2000, Share: 0.2},
 		SharedAddress:   5,
 		Approval: Approval{CIDRv4: 24, CIDRv6: 48, Share: 0.02, Scopes: []decision.Scope{decision.Route, decision.Country, decision.ASN,
 			decision.Tenant, decision.UserAgent, decision.Fingerprint}},
@@ -105,8 +116,16 @@ func (c *Config) Validate() error {
 	if c.KeepEnded < 0 {
 		errs = append(errs, config.Errorf("keep_ended", "must not be negative"))
 	}
-	return errors.Join(append(errs, config.In("approval", c.Approval.validate()), config.In("rollback", c.Rollback.validate()),
+	return errors.Join(append(errs, config.In("allowance", c.Allowance.validate()), config.In("approval", c.Approval.validate()), config.In("rollback", c.Rollback.validate()),
 		config.In("ladder", c.Ladder.validate()))...)
+}
+
+func (a *Allowance) validate() error {
+	var errs []error
+	if a.Requests < 0 {
+		errs = append(errs, config.Errorf("requests", "must not be negative, got %d; 0 leaves the shares as they are", a.Requests))
+	}
+	return errors.Join(append(errs, part("share", a.Share))...)
 }
 
 func (a *Approval) validate() error {

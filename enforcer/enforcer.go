@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +53,11 @@ type Enforcer struct {
 	turn chan struct{}
 	told map[notice]bool // which guardrail alerts are out; whoever has the turn owns it
 
+	// order is held by who brings records into the ledger that are on the topic, so that they come in the topic's order. It is taken
+	// after the turn and never kept while writing to the topic.
+	order   sync.Mutex
+	flights flights
+
 	ready    chan struct{} // closed when the topic was read to its end
 	caughtUp func()
 }
@@ -66,10 +72,10 @@ func New(cfg Config, b Bus, t Traffic, proof Proof, log *slog.Logger, reg promet
 	if err != nil {
 		return nil, err
 	}
-	e := &Enforcer{cfg: cfg, policy: p, ledger: newLedger(), traffic: t, proof: proof, bus: b, log: log, now: time.Now,
-		turn: make(chan struct{}, 1), told: map[notice]bool{}, ready: make(chan struct{})}
+	e := &Enforcer{cfg: cfg, policy: p, ledger: newLedger(max(cfg.KeepEnded, cfg.Ladder.Remember).Std()), traffic: t, proof: proof, bus: b, log: log, now: time.Now,
+		turn: make(chan struct{}, 1), told: map[notice]bool{}, flights: flights{}, ready: make(chan struct{})}
 	e.caughtUp = sync.OnceFunc(func() { close(e.ready) })
-	e.m = newMetrics(reg, func() float64 { return float64(e.ledger.active(e.now())) })
+	e.m = newMetrics(reg, e.ledger)
 	return e, nil
 }
 
@@ -115,21 +121,13 @@ func (e *Enforcer) Run(ctx context.Context) error {
 // learn takes records of the decisions topic into the ledger. It returns the decisions in force whose place on the topic was taken
 // by the end of an earlier one.
 func (e *Enforcer) learn(recs []bus.Record) (inForce []*decision.Decision) {
+	e.order.Lock()
+	defer e.order.Unlock()
 	for _, r := range recs {
-		if string(r.Key) == decision.SwitchKey {
-			e.learnSwitch(r)
+		if e.flights.older(r) {
 			continue
 		}
-		var kept *decision.Decision
-		if len(r.Value) == 0 {
-			kept = e.ledger.remove(string(r.Key), e.now())
-		} else if d, err := decision.Decode(r.Value); err == nil {
-			kept = e.ledger.put(d, e.now())
-		} else {
-			e.m.skipped.WithLabelValues("undecodable").Inc()
-			e.log.Warn("decision on the topic cannot be read; it is ignored", "offset", r.Offset, "error", err)
-		}
-		if kept != nil {
+		if kept := e.take(r); kept != nil {
 			inForce = append(inForce, kept)
 		}
 	}
@@ -181,13 +179,7 @@ func (e *Enforcer) write(ctx context.Context, ds ...*decision.Decision) error {
 			return err
 		}
 	}
-	if err := e.bus.Produce(ctx, out...); err != nil {
-		return err
-	}
-	for _, d := range ds {
-		e.ledger.put(d, e.now())
-	}
-	return nil
+	return e.produce(ctx, out, ds...)
 }
 
 // tellAgain writes decisions that the topic forgot although they are in force.
@@ -196,18 +188,7 @@ func (e *Enforcer) tellAgain(ctx context.Context, ds []*decision.Decision) {
 		return
 	}
 	err := e.inTurn(ctx, func() error {
-		var out []bus.Record
-		for _, d := range ds {
-			if !e.ledger.holds(d) {
-				continue
-			}
-			rec, err := record(d)
-			if err != nil {
-				return err
-			}
-			out = append(out, rec)
-		}
-		return e.bus.Produce(ctx, out...)
+		return e.write(ctx, slices.DeleteFunc(ds, func(d *decision.Decision) bool { return !e.ledger.holds(d) })...)
 	})
 	if err != nil && ctx.Err() == nil {
 		e.log.Error("cannot write decisions again that the end of earlier ones replaced", "error", err)
@@ -263,10 +244,9 @@ func (e *Enforcer) decide(ctx context.Context, alerts []*alert.Alert) error {
 	if len(b.recs) == 0 {
 		return nil
 	}
-	if err := e.bus.Produce(ctx, b.recs...); err != nil {
+	if err := e.produce(ctx, b.recs, b.made...); err != nil {
 		return err
 	}
-	e.ledger.said(b.made)
 	maps.Copy(e.told, b.told)
 	return nil
 }
@@ -294,10 +274,14 @@ func (e *Enforcer) answer(b *batch, a *alert.Alert, r alert.Response) error {
 		e.m.skipped.WithLabelValues(skipKnown).Inc()
 		return e.tell(b, a, d, unsaid)
 	}
+	if d := e.ledger.replaced(q.ID); d != nil {
+		e.m.skipped.WithLabelValues(skipKnown).Inc()
+		return e.tell(b, a, d, false)
+	}
 	if e.ledger.outlasts(q, now, &e.cfg) {
 		skip = skipLonger
 	} else {
-		e.guard(q.Decision, a.Sample)
+		e.guard(q, a.Sample)
 		skip = e.ledger.admit(q, now, &e.cfg)
 	}
 	if skip != "" {
@@ -358,7 +342,10 @@ func (e *Enforcer) sweep(ctx context.Context) error {
 func (e *Enforcer) end(ctx context.Context) error {
 	now := e.now()
 	e.forgetNotices(now)
-	expired, forget := e.ledger.due(now, max(e.cfg.KeepEnded, e.cfg.Ladder.Remember).Std())
+	e.order.Lock()
+	e.passed(e.flights.expire(now))
+	e.order.Unlock()
+	expired, forget, bounded := e.ledger.due(now)
 	out := make([]bus.Record, 0, len(expired)+len(forget))
 	for _, d := range expired {
 		rec, err := record(d)
@@ -373,14 +360,9 @@ func (e *Enforcer) end(ctx context.Context) error {
 	if len(out) == 0 {
 		return nil
 	}
-	if err := e.bus.Produce(ctx, out...); err != nil {
+	if err := e.produce(ctx, out, expired...); err != nil {
 		return err
 	}
-	for _, d := range expired {
-		e.ledger.put(d, now)
-	}
-	for _, key := range forget {
-		e.ledger.remove(key, now)
-	}
+	e.m.forgotten.Add(float64(bounded))
 	return nil
 }

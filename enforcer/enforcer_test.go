@@ -17,6 +17,7 @@ import (
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/bus"
+	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/decision"
 )
 
@@ -317,21 +318,21 @@ func TestUndecodableAlert(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
-	e, _, _ := newTest(t, nil)
+	e, _, _ := newTest(t, func(c *Config) { c.KeepEnded, c.Ladder.Remember = config.Duration(time.Hour), 0 })
 	handle(t, e, attack("203.0.113.1", noon, nil))
-	expired, forget := e.ledger.due(noon.Add(14*time.Minute), time.Hour)
+	expired, forget, _ := e.ledger.due(noon.Add(14 * time.Minute))
 	if len(expired)+len(forget) != 0 {
 		t.Fatal("a decision ended before its time")
 	}
-	expired, _ = e.ledger.due(noon.Add(15*time.Minute), time.Hour)
+	expired, _, _ = e.ledger.due(noon.Add(15 * time.Minute))
 	if len(expired) != 1 || expired[0].State != decision.Expired {
 		t.Fatalf("due at expiry: %+v", expired)
 	}
 	e.ledger.put(expired[0], noon.Add(15*time.Minute))
-	if n := e.ledger.active(noon.Add(time.Minute)); n != 0 {
+	if n := e.ledger.active(); n != 0 {
 		t.Errorf("%d active after the end", n)
 	}
-	_, forget = e.ledger.due(noon.Add(2*time.Hour), time.Hour)
+	_, forget, _ = e.ledger.due(noon.Add(2 * time.Hour))
 	if diff := cmp.Diff([]string{"block|source.address|203.0.113.1"}, forget); diff != "" {
 		t.Error(diff)
 	}

@@ -97,10 +97,11 @@ func (e *Enforcer) findings(d *decision.Decision) []Finding {
 	if hit := e.policy.never(d); hit != "" {
 		listed = "it can touch " + hit + ", which is listed"
 	}
+	_, good := e.share(d)
 	return []Finding{
 		held(guardNeverBlock, listed, "it touches nothing that is listed"),
 		held(guardShared, "", "no address that many principals share was found"),
-		held(guardApproval, e.policy.large(d), "it is small enough"),
+		held(guardApproval, e.policy.large(d, good), "it is small enough"),
 		held(guardShare, "", fmt.Sprintf("it touched %.1f%% of the last minutes' successful requests when it was made", 100*d.Share)),
 		held(guardTooMany, "", "it was within the minute's budget"),
 		held(guardRollback, "", "good traffic did not fall after it, as far as is known"),

@@ -44,29 +44,38 @@ func say(d *decision.Decision, note string) {
 // maxNote bounds a decision's note, in bytes; the newest part stays.
 const maxNote = 2048
 
-// refuses tells whether the decision is one that keeps requests from the service: these can hurt the business. While enforcement is off
-// they count as well, so that switching it on trips nothing.
+// refuses tells whether the decision is one that keeps requests from the service: these can hurt the business. A limit below one request
+// a second does, for a client that works with the service. While enforcement is off they count as well, so that switching it on trips
+// nothing.
 func refuses(d *decision.Decision) bool {
 	wants := d.Wanted
 	if wants == "" {
 		wants = d.Mode
 	}
-	return wants == decision.Enforce && (d.Action == decision.Block || d.Action == decision.Challenge)
+	if wants != decision.Enforce {
+		return false
+	}
+	switch d.Action {
+	case decision.Block, decision.Challenge:
+		return true
+	case decision.Limit:
+		return float64(d.Rate.Requests) < d.Rate.Per.Seconds()
+	}
+	return false
 }
 
 // guard applies the guardrails that need no history of decisions. The decision may become a narrower one or a proposal.
-func (e *Enforcer) guard(d *decision.Decision, s *alert.Sample) {
+func (e *Enforcer) guard(q *asked, s *alert.Sample) {
+	d := q.Decision
 	if e.holdListed(d) || d.Wanted != decision.Enforce || d.Action == decision.Log {
 		return
 	}
-	if refuses(d) {
-		e.narrow(d, s)
-		if d.State == decision.Proposed || d.Guardrail != "" && e.holdListed(d) {
-			return
-		}
+	e.narrow(d, s)
+	if d.State == decision.Proposed || d.Guardrail != "" && e.holdListed(d) {
+		return
 	}
-	d.Share = e.share(d)
-	if why := e.policy.large(d); why != "" {
+	d.Share, q.good = e.share(d)
+	if why := e.policy.large(d, q.good); why != "" {
 		hold(d, guardApproval, why)
 	}
 }
@@ -79,28 +88,38 @@ func (e *Enforcer) holdListed(d *decision.Decision) bool {
 	return listed != ""
 }
 
-// share is what part of the last minutes' successful requests a refusing decision touches; 0 while too few are known to say so.
-func (e *Enforcer) share(d *decision.Decision) float64 {
+// share is what part of the last minutes' successful requests a refusing decision touches, and how many these are; 0 while too few are
+// known to say so.
+func (e *Enforcer) share(d *decision.Decision) (share float64, good int64) {
 	if e.traffic == nil || !refuses(d) {
-		return 0
+		return 0, 0
 	}
 	s, good := e.traffic.Share(d)
 	if good < e.cfg.MinRequests || math.IsNaN(s) {
-		return 0
+		return 0, 0
 	}
-	return min(max(s, 0), 1)
+	return min(max(s, 0), 1), good
 }
 
-// large says in words why the decision needs a person by its size, "" when it does not.
-func (p *policy) large(d *decision.Decision) string {
+// allowed is the share that may be touched where good requests were successful: the configured one, or what the allowance leaves to a
+// small service, in which every client is a large share.
+func (c *Config) allowed(share float64, good int64) float64 {
+	if good == 0 {
+		return share
+	}
+	return max(share, min(c.Allowance.Share, float64(c.Allowance.Requests)/float64(good)))
+}
+
+// large says in words why the decision needs a person by its size, "" when it does not. Its share was judged by good requests.
+func (p *policy) large(d *decision.Decision, good int64) string {
 	if d.Action == decision.Log {
 		return ""
 	}
 	if !slices.ContainsFunc(d.Terms(), p.narrow) {
 		return "it names no client but " + d.Entity() + ", which may touch many, also some on the never-block lists"
 	}
-	if d.Share > p.cfg.Approval.Share {
-		return fmt.Sprintf("it touches %.1f%% of the last minutes' successful requests; above %.1f%% a person decides", 100*d.Share, 100*p.cfg.Approval.Share)
+	if limit := p.cfg.allowed(p.cfg.Approval.Share, good); d.Share > limit {
+		return fmt.Sprintf("it touches %.1f%% of the last minutes' successful requests; above %.1f%% a person decides", 100*d.Share, 100*limit)
 	}
 	return ""
 }

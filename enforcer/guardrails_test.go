@@ -122,7 +122,7 @@ func TestApprovalBySize(t *testing.T) {
 
 // Many small blocks together touch no more than one large one may, and neither a restart nor a longer block refills the budget.
 func TestShareBudget(t *testing.T) {
-	s := &seen{share: 0.02, good: 1000}
+	s := &seen{share: 0.02, good: 1_000_000}
 	e, l, _ := withTraffic(t, s, nil)
 	for i := range 5 {
 		handle(t, e, attack(fmt.Sprintf("203.0.113.%d", i+1), noon, nil))

@@ -1,8 +1,12 @@
 package enforcer
 
 import (
+	"container/heap"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,18 +23,75 @@ const maxEnded = 100_000
 // ledger is the enforcer's view of the decisions topic: the newest record of each entity. It is
 // safe for concurrent use: the tail of the topic and the alert partitions write to it.
 type ledger struct {
-	mu       sync.Mutex
-	byKey    map[string]*decision.Decision
-	byID     map[string]*decision.Decision
-	unsaid   map[string]bool // ids of decisions that may not have reached the topic yet
-	proposed int             // of byKey
-	touched  float64         // sum of the shares of refusing decisions in force, by the sweep's reckoning
-	thrown   decision.Switch // the global switch; its zero value says nothing
-	started  []time.Time     // when entities came to have an active decision, the last minute only
+	keep time.Duration // how long ended decisions are kept
+
+	mu      sync.Mutex
+	byKey   map[string]*row
+	byID    map[string]*decision.Decision
+	past    map[string]*decision.Decision // by id: replaced by another before they would have expired
+	unsaid  map[string]bool               // ids of decisions that may not have reached the topic yet
+	running byExpiry                      // active and proposed
+	ended   byExpiry                      // the others
+	young   map[string]*decision.Decision // by key: what the rollback may have to look at
+	held    map[cause]int                 // proposals, by what they wait for
+	thrown  decision.Switch               // the global switch; its zero value says nothing
+	started []time.Time                   // when entities came to have an active decision, the last minute only
+
+	proposed, inForce int   // of running
+	touched           int64 // billionths: sum of the shares of refusing decisions in force
 }
 
-func newLedger() *ledger {
-	return &ledger{byKey: map[string]*decision.Decision{}, byID: map[string]*decision.Decision{}, unsaid: map[string]bool{}}
+// row is an entity's place in the ledger.
+type row struct {
+	d  *decision.Decision
+	at int // in its heap
+}
+
+// cause names what a proposal waits for.
+type cause struct{ rule, guardrail string }
+
+func causeOf(d *decision.Decision) cause { return cause{d.Reason.Rule, d.Guardrail} }
+
+func newLedger(keep time.Duration) *ledger {
+	return &ledger{keep: keep, byKey: map[string]*row{}, byID: map[string]*decision.Decision{}, past: map[string]*decision.Decision{},
+		unsaid: map[string]bool{}, young: map[string]*decision.Decision{}, held: map[cause]int{}}
+}
+
+// byExpiry is a heap: what expires first is first.
+type byExpiry []*row
+
+func (h byExpiry) Len() int           { return len(h) }
+func (h byExpiry) Less(i, j int) bool { return h[i].d.Expires.Before(h[j].d.Expires) }
+func (h byExpiry) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].at, h[j].at = i, j }
+func (h *byExpiry) Push(x any)        { r := x.(*row); r.at = len(*h); *h = append(*h, r) }
+func (h *byExpiry) Pop() any {
+	last := len(*h) - 1
+	r := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return r
+}
+
+// first returns rows from the first one on while more says so. It leaves the heap as it was.
+func (h *byExpiry) first(more func(d *decision.Decision) bool) []*decision.Decision {
+	var rows []*row
+	var out []*decision.Decision
+	for len(*h) > 0 && more((*h)[0].d) {
+		r := heap.Pop(h).(*row)
+		rows, out = append(rows, r), append(out, r.d)
+	}
+	for _, r := range rows {
+		heap.Push(h, r)
+	}
+	return out
+}
+
+// newest returns what the ledger has for the key, nil when nothing.
+func (l *ledger) newest(key string) *decision.Decision {
+	if r := l.byKey[key]; r != nil {
+		return r.d
+	}
+	return nil
 }
 
 // put takes a record of the topic, or one that was just written. Reading one's own record again changes nothing. The end of an
@@ -39,7 +100,7 @@ func newLedger() *ledger {
 func (l *ledger) put(d *decision.Decision, now time.Time) (inForce *decision.Decision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old := l.byKey[string(d.Key())]
+	old := l.newest(string(d.Key()))
 	if !d.Replaces(old, now) {
 		return old
 	}
@@ -50,31 +111,74 @@ func (l *ledger) put(d *decision.Decision, now time.Time) (inForce *decision.Dec
 
 func (l *ledger) store(d *decision.Decision, now time.Time) {
 	key := string(d.Key())
-	old := l.byKey[key]
+	old := l.newest(key)
 	minuteAgo := now.Add(-time.Minute)
 	if d.Applies(now) && (old == nil || !old.Applies(now)) && d.Created.After(minuteAgo) {
 		l.startedSince(minuteAgo)
 		l.started = append(l.started, d.Created)
 	}
-	l.proposed += proposals(d) - proposals(old)
-	l.touched += touches(d) - touches(old)
-	if old != nil && old.ID != d.ID {
-		l.drop(old)
+	l.leave(key, d.ID, now)
+	r := &row{d: d}
+	l.byKey[key], l.byID[d.ID] = r, d
+	delete(l.past, d.ID)
+	heap.Push(l.heapOf(d), r)
+	l.count(d, 1)
+	if touches(d) > 0 && strings.HasPrefix(d.Creator, byRule) {
+		l.young[key] = d
 	}
-	l.byKey[key], l.byID[d.ID] = d, d
 }
 
-// touches is what part of good traffic the decision takes of the budget.
-func touches(d *decision.Decision) float64 {
+// leave takes the entity's decision out of the ledger. When another, with the id next, comes in its place before it would have expired, it
+// is remembered: its alert may come again.
+func (l *ledger) leave(key, next string, now time.Time) {
+	r := l.byKey[key]
+	if r == nil {
+		return
+	}
+	heap.Remove(l.heapOf(r.d), r.at)
+	l.count(r.d, -1)
+	delete(l.byKey, key)
+	delete(l.young, key)
+	if r.d.ID == next {
+		return
+	}
+	delete(l.unsaid, r.d.ID)
+	if l.byID[r.d.ID] == r.d {
+		delete(l.byID, r.d.ID)
+	}
+	if now.Before(r.d.Expires) && len(l.past) < maxEnded {
+		l.past[r.d.ID] = r.d
+	}
+}
+
+func (l *ledger) heapOf(d *decision.Decision) *byExpiry {
+	if d.State == decision.Active || d.State == decision.Proposed {
+		return &l.running
+	}
+	return &l.ended
+}
+
+// count adds the decision n times to what is in use.
+func (l *ledger) count(d *decision.Decision, n int) {
+	l.touched += int64(n) * touches(d)
+	switch d.State {
+	case decision.Active:
+		l.inForce += n
+	case decision.Proposed:
+		l.proposed += n
+		if l.held[causeOf(d)] += n; l.held[causeOf(d)] == 0 {
+			delete(l.held, causeOf(d))
+		}
+	}
+}
+
+// billion is the whole of successful requests: shares are added up in billionths, which leave no rounding behind.
+const billion = 1e9
+
+// touches is what part of good traffic, in billionths, the decision takes of the budget.
+func touches(d *decision.Decision) int64 {
 	if d != nil && d.State == decision.Active && refuses(d) {
-		return d.Share
-	}
-	return 0
-}
-
-func proposals(d *decision.Decision) int {
-	if d != nil && d.State == decision.Proposed {
-		return 1
+		return int64(math.Round(d.Share * billion))
 	}
 	return 0
 }
@@ -83,54 +187,37 @@ func proposals(d *decision.Decision) int {
 func (l *ledger) remove(key string, now time.Time) (inForce *decision.Decision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old := l.byKey[key]
-	if old != nil && old.Applies(now) {
+	if old := l.newest(key); old != nil && old.Applies(now) {
 		return old
 	}
-	l.proposed -= proposals(old)
-	l.touched -= touches(old)
-	if old != nil {
-		l.drop(old)
-	}
-	delete(l.byKey, key)
+	l.leave(key, "", now)
 	return nil
-}
-
-// drop forgets the id of a decision that lost its place.
-func (l *ledger) drop(d *decision.Decision) {
-	delete(l.unsaid, d.ID)
-	if l.byID[d.ID] == d {
-		delete(l.byID, d.ID)
-	}
-}
-
-// said notes that the topic has the decisions.
-func (l *ledger) said(ds []*decision.Decision) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, d := range ds {
-		delete(l.unsaid, d.ID)
-	}
 }
 
 // all returns the newest decision of every entity that keep chooses, in no order.
 func (l *ledger) all(keep func(*decision.Decision) bool) []*decision.Decision {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	var out []*decision.Decision
-	for _, d := range l.byKey {
-		if keep(d) {
-			out = append(out, d)
-		}
+	out := make([]*decision.Decision, 0, len(l.byKey))
+	for _, r := range l.byKey {
+		out = append(out, r.d)
 	}
-	return out
+	l.mu.Unlock()
+	return slices.DeleteFunc(out, func(d *decision.Decision) bool { return !keep(d) })
+}
+
+// watched returns the refusing decisions of rules that touch good traffic and that keep chooses. The others are not looked at again.
+func (l *ledger) watched(keep func(*decision.Decision) bool) []*decision.Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.young, func(_ string, d *decision.Decision) bool { return !keep(d) })
+	return slices.Collect(maps.Values(l.young))
 }
 
 // at returns what the ledger has for the key, nil when nothing.
 func (l *ledger) at(key []byte) *decision.Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.byKey[string(key)]
+	return l.newest(string(key))
 }
 
 func (l *ledger) throw(s decision.Switch) {
@@ -149,7 +236,7 @@ func (l *ledger) switchedTo() decision.Switch {
 func (l *ledger) holds(d *decision.Decision) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.byKey[string(d.Key())] == d
+	return l.newest(string(d.Key())) == d
 }
 
 // repeated returns the decision with the id, nil when there is none, and whether the topic may lack it.
@@ -159,11 +246,18 @@ func (l *ledger) repeated(id string) (d *decision.Decision, unsaid bool) {
 	return l.byID[id], l.unsaid[id]
 }
 
+// replaced returns the decision with the id when another took its place before it would have expired, else nil.
+func (l *ledger) replaced(id string) *decision.Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.past[id]
+}
+
 // outlasts tells whether what is in force is no less than what is asked for, so that nothing needs to be looked at.
 func (l *ledger) outlasts(q *asked, now time.Time, c *Config) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old := l.byKey[string(q.Key())]
+	old := l.newest(string(q.Key()))
 	c.climb(q, old, now)
 	return old != nil && old.Applies(now) && stronger(old, q.Decision)
 }
@@ -178,7 +272,7 @@ func stronger(old, d *decision.Decision) bool {
 func (l *ledger) admit(q *asked, now time.Time, c *Config) (skip string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d, old := q.Decision, l.byKey[string(q.Key())]
+	d, old := q.Decision, l.newest(string(q.Key()))
 	c.climb(q, old, now)
 	applies := old != nil && old.Applies(now)
 	if applies && stronger(old, d) {
@@ -187,7 +281,7 @@ func (l *ledger) admit(q *asked, now time.Time, c *Config) (skip string) {
 	if applies && refuses(old) {
 		d.Share = max(d.Share, old.Share) // refused requests are no successful ones: what is measured now is too little
 	}
-	l.judge(d, old, applies, now, c)
+	l.judge(q, old, applies, now, c)
 	if skip := l.pointless(d, old, applies, now); skip != "" {
 		return skip
 	}
@@ -197,18 +291,20 @@ func (l *ledger) admit(q *asked, now time.Time, c *Config) (skip string) {
 }
 
 // judge applies the guardrails that need the history.
-func (l *ledger) judge(d, old *decision.Decision, applies bool, now time.Time, c *Config) {
+func (l *ledger) judge(q *asked, old *decision.Decision, applies bool, now time.Time, c *Config) {
+	d := q.Decision
 	if d.State != decision.Active {
 		return
 	}
-	taken := l.touched - touches(old)
+	taken := float64(l.touched-touches(old)) / billion
+	most := c.allowed(c.MaxShare, q.good)
 	switch {
 	case rolledBack(old, now) && refuses(d):
 		hold(d, guardRollback, "good traffic fell after an earlier decision about "+d.Entity()+", which was rolled back")
 		d.Expires = old.Expires // until then, and no longer
-	case refuses(d) && d.Share > 0 && taken+d.Share > c.MaxShare:
+	case refuses(d) && d.Share > 0 && taken+d.Share > most+1/billion:
 		hold(d, guardShare, fmt.Sprintf("it touches %.1f%% of the last minutes' successful requests and what is in force %.1f%%; together they may touch %.1f%%",
-			100*d.Share, 100*max(taken, 0), 100*c.MaxShare))
+			100*d.Share, 100*taken, 100*most))
 	case !applies && l.startedSince(now.Add(-time.Minute)) >= c.MaxNewPerMinute:
 		hold(d, guardTooMany, fmt.Sprintf("more than %d new decisions within a minute", c.MaxNewPerMinute))
 	}
@@ -230,56 +326,47 @@ func (l *ledger) pointless(d, old *decision.Decision, applies bool, now time.Tim
 		return skipWaiting
 	case old != nil && old.State == decision.Revoked && old.Approver != "" && d.Reason.EventTime.Before(old.Created):
 		return skipRevoked
-	case held && proposals(old) == 0 && l.proposed >= maxProposed:
+	case held && !(waits || old != nil && old.State == decision.Proposed) && l.proposed >= maxProposed:
 		return skipFull
 	}
 	return ""
 }
 
+// startedSince counts the starts after t and forgets the others. They come nearly in order: one that is older than the one before it is
+// forgotten with that one.
 func (l *ledger) startedSince(t time.Time) int {
-	n := 0
-	keep := l.started[:0]
-	for _, s := range l.started {
-		if s.After(t) {
-			keep = append(keep, s)
-			n++
-		}
+	old := 0
+	for old < len(l.started) && !l.started[old].After(t) {
+		old++
 	}
-	l.started = keep
-	return n
+	l.started = slices.Delete(l.started, 0, old)
+	return len(l.started)
 }
 
 // due returns what the sweep has to write: active or proposed decisions past their expiry, as expired ones, and the keys of
-// those that ended longer than keep ago.
-func (l *ledger) due(now time.Time, keep time.Duration) (expired []*decision.Decision, forget []string) {
+// those that ended long ago. bounded of them are forgotten before their time.
+func (l *ledger) due(now time.Time) (expired []*decision.Decision, forget []string, bounded int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.touched = 0 // anew each time, so that rounding does not add up
-	var ended []*decision.Decision
-	for key, d := range l.byKey {
-		l.touched += touches(d)
-		switch d.State {
-		case decision.Active, decision.Proposed:
-			if !now.Before(d.Expires) {
-				e := *d
-				e.State = decision.Expired
-				expired = append(expired, &e)
-			}
-		default:
-			if now.Sub(d.Expires) > keep {
-				forget = append(forget, key)
-			} else {
-				ended = append(ended, d)
-			}
-		}
+	for _, d := range l.running.first(func(d *decision.Decision) bool { return !now.Before(d.Expires) }) {
+		e := *d
+		e.State = decision.Expired
+		expired = append(expired, &e)
 	}
-	if over := len(ended) - maxEnded; over > 0 {
-		slices.SortFunc(ended, func(a, b *decision.Decision) int { return a.Expires.Compare(b.Expires) })
-		for _, d := range ended[:over] {
-			forget = append(forget, string(d.Key()))
+	over := len(l.ended) - maxEnded
+	l.ended.first(func(d *decision.Decision) bool {
+		early := now.Sub(d.Expires) <= l.keep
+		if early && len(forget) >= over {
+			return false
 		}
-	}
-	return expired, forget
+		if early {
+			bounded++
+		}
+		forget = append(forget, string(d.Key()))
+		return true
+	})
+	maps.DeleteFunc(l.past, func(_ string, d *decision.Decision) bool { return !now.Before(d.Expires) })
+	return expired, forget, bounded
 }
 
 // switched returns, changed, the decisions in force whose mode is not what mode says.
@@ -287,7 +374,8 @@ func (l *ledger) switched(now time.Time, mode func(wanted decision.Mode) decisio
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []*decision.Decision
-	for _, d := range l.byKey {
+	for _, r := range l.byKey {
+		d := r.d
 		if m := mode(d.Wanted); d.Applies(now) && d.Wanted != "" && d.Mode != m {
 			c := *d
 			c.Mode = m
@@ -297,15 +385,31 @@ func (l *ledger) switched(now time.Time, mode func(wanted decision.Mode) decisio
 	return out
 }
 
-// active counts the decisions in force.
-func (l *ledger) active(now time.Time) int {
+// active counts the decisions in force; one that just ran out counts until the sweep has ended it.
+func (l *ledger) active() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := 0
-	for _, d := range l.byKey {
-		if d.Applies(now) {
-			n++
-		}
+	return l.inForce
+}
+
+// waitingFor counts the proposals that wait for what d waits for.
+func (l *ledger) waitingFor(d *decision.Decision) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[causeOf(d)]
+}
+
+// shareInUse is what all refusing decisions in force touch, as it was estimated when each was made.
+func (l *ledger) shareInUse() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return float64(l.touched) / billion
+}
+
+// switchPosition is 0 when the global switch is on observe, else 1.
+func (l *ledger) switchPosition() float64 {
+	if l.switchedTo().Mode == decision.Observe {
+		return 0
 	}
-	return n
+	return 1
 }

@@ -34,9 +34,7 @@ func (e *Enforcer) forgetNotices(now time.Time) {
 // guardrailAlert is the alert that tells people why a guardrail tripped and what to do. One speaks for a rule, a guardrail and a window.
 func (e *Enforcer) guardrailAlert(a *alert.Alert, d *decision.Decision, n notice) (bus.Record, error) {
 	e.log.Warn("a guardrail tripped", "guardrail", d.Guardrail, "decision", d.ID, "rule", a.Rule, "alert", a.ID)
-	waiting := len(e.ledger.all(func(o *decision.Decision) bool {
-		return o.State == decision.Proposed && o.Guardrail == d.Guardrail && o.Reason.Rule == d.Reason.Rule
-	}))
+	waiting := e.ledger.waitingFor(d)
 	start := time.Unix(n.window, 0).UTC()
 	g := *a
 	g.Rule, g.RuleVersion = GuardrailRule, d.Guardrail

@@ -110,8 +110,9 @@ func (e *Enforcer) requested(by string, r Request) (*decision.Decision, error) {
 	if err := e.listed(d); err != nil {
 		return nil, err
 	}
-	d.Share = e.share(d)
-	if why := e.policy.large(d); why != "" {
+	var good int64
+	d.Share, good = e.share(d)
+	if why := e.policy.large(d, good); why != "" {
 		say(d, "its size needs approval from a rule: "+why)
 	}
 	return d, nil
@@ -208,10 +209,9 @@ func (e *Enforcer) Throw(ctx context.Context, by string, mode decision.Mode, not
 			return err
 		}
 		rec := bus.Record{Topic: bus.TopicDecisions, Partition: bus.AnyPartition, Key: []byte(decision.SwitchKey), Value: v}
-		if err := e.bus.Produce(ctx, rec); err != nil {
+		if err := e.produce(ctx, []bus.Record{rec}); err != nil {
 			return err
 		}
-		e.ledger.throw(s)
 		e.log.Warn("the global switch was thrown", "mode", mode, "by", by)
 		return nil
 	})

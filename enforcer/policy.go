@@ -53,6 +53,7 @@ type asked struct {
 	*decision.Decision
 	from time.Time
 	ttl  time.Duration
+	good int64 // successful requests that its share was judged by; 0: it was not judged
 }
 
 // ask returns the decision that the response asks for, without the guardrails. A nil decision comes with the reason to skip it. The id
@@ -94,7 +95,7 @@ func (p *policy) ask(a *alert.Alert, r alert.Response, now time.Time) (*asked, s
 	if d.Validate() != nil {
 		return nil, skipInvalid
 	}
-	return &asked{d, from, r.TTL}, ""
+	return &asked{Decision: d, from: from, ttl: r.TTL}, ""
 }
 
 // Who makes decisions.

@@ -18,7 +18,7 @@ func (e *Enforcer) rollback(ctx context.Context) error {
 	if e.traffic == nil || e.ledger.switchedTo().Mode == decision.Observe {
 		return nil
 	}
-	young := e.ledger.all(func(d *decision.Decision) bool { return e.young(d, now) })
+	young := e.ledger.watched(func(d *decision.Decision) bool { return e.young(d, now) })
 	slices.SortFunc(young, func(a, b *decision.Decision) int { // newest first: see rolledBackAlert
 		return b.Created.Compare(a.Created)*2 + strings.Compare(b.ID, a.ID)
 	})
