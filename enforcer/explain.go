@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/warder/warder/internal/decision"
@@ -55,24 +56,73 @@ func (f *Filter) names(t decision.Term) bool {
 	return f.Value == "" || f.Value == t.Value || isAddress && t.Scope == decision.Address && a.String() == t.Value
 }
 
-// Explain leads from a decision, by its id or by the value of one of its terms, to why it is as it is and what came of it. Of several about
-// a value the one in force and newest is explained.
+// Explain leads from a decision, by its id, by the value of one of its terms or by all of them as [decision.Decision.Entity] writes them, to
+// why it is as it is and what came of it. Of several the one in force and newest is explained. For an address that no decision names
+// Explanation.Decision is nil and Effective says what is known of the address.
 func (e *Enforcer) Explain(what string) (*Explanation, error) {
 	now := e.now()
+	what = strings.TrimSpace(what)
 	d, err := e.Get(what)
 	if err != nil {
-		about := e.List(Filter{Value: what})
-		if what == "" || len(about) == 0 {
-			return nil, err
+		if d = e.about(what, now); d == nil {
+			return e.nothing(what, err)
 		}
-		slices.SortStableFunc(about, func(a, b *decision.Decision) int { return inForce(b, now) - inForce(a, now) })
-		d = about[0]
 	}
 	x := &Explanation{Decision: d, Guardrails: e.findings(d), Effective: e.effective(d, now)}
 	if e.proof != nil {
 		x.Gateways, x.Refusals, x.FirstRefusal = e.proof.Explain(d.ID)
 	}
 	return x, nil
+}
+
+// about returns the decision about what is named, nil when there is none.
+func (e *Enforcer) about(what string, now time.Time) *decision.Decision {
+	if what == "" {
+		return nil
+	}
+	found := e.List(Filter{Value: what})
+	if terms, err := entity(what); err == nil && len(found) == 0 {
+		named := &decision.Decision{}
+		about(named, terms)
+		found = e.List(Filter{Scope: terms[0].Scope, Value: terms[0].Value})
+		found = slices.DeleteFunc(found, func(d *decision.Decision) bool { return d.Entity() != named.Entity() })
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(found, func(a, b *decision.Decision) int { return inForce(b, now) - inForce(a, now) })
+	return found[0]
+}
+
+// entity reads "source.address=203.0.113.9 and api.route=/login".
+func entity(what string) ([]decision.Term, error) {
+	var terms []decision.Term
+	for part := range strings.SplitSeq(what, " and ") {
+		scope, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		terms = append(terms, decision.Term{Scope: decision.Scope(scope), Value: value})
+		if len(terms) > decision.MaxTerms {
+			break
+		}
+	}
+	return decision.Canonical(terms...)
+}
+
+// nothing explains an address that no decision names; of anything else it returns the error.
+func (e *Enforcer) nothing(what string, err error) (*Explanation, error) {
+	a, bad := netip.ParseAddr(strings.TrimPrefix(what, string(decision.Address)+"="))
+	if bad != nil {
+		return nil, err
+	}
+	a = a.Unmap().WithZone("")
+	if about := e.List(Filter{Value: a.String()}); len(about) > 0 {
+		return e.Explain(a.String())
+	}
+	says := "nothing: no decision names " + a.String() + " or a prefix that holds it"
+	says += map[bool]string{true: "; it is on the never-block list", false: "; it is not on the never-block list"}[e.policy.addresses.Contains(a)]
+	if e.traffic != nil {
+		says += "; " + count(e.traffic.Principals(a, "", "")) + " proven principals were seen on it in the last minutes"
+	}
+	return &Explanation{Effective: says}, nil
 }
 
 func inForce(d *decision.Decision, now time.Time) int {

@@ -42,6 +42,7 @@ type Filter struct {
 
 // Explanation leads from a decision back to its evidence and forward to its effect.
 type Explanation struct {
+	// Decision is nil when an address was asked for that no decision names: then Effective says what is known of it.
 	Decision *decision.Decision `json:"decision"`
 	// Guardrails says what each guardrail found, in the order in which they look.
 	Guardrails []Finding `json:"guardrails"`

@@ -52,18 +52,19 @@ func (b *broker) from(topic string, partition, n int) ([]bus.Record, <-chan stru
 }
 
 // view is one process's bus. The process dies in its kill-th operation, whatever that is: of a write the first keep records arrive, what is
-// read is not handed over, a commit is lost.
+// read is not handed over, a commit is lost. With lives it goes on, and only a write fails.
 type view struct {
 	*broker
 	partitions []int
 	kill, keep int
+	lives      bool
 	die        context.CancelFunc
 	ops        atomic.Int64
 	dead       atomic.Bool
 }
 
 func (v *view) killed() bool {
-	if v.ops.Add(1)-1 == int64(v.kill) {
+	if v.ops.Add(1)-1 == int64(v.kill) && !v.lives {
 		v.dead.Store(true)
 		v.die()
 		return true
@@ -73,7 +74,7 @@ func (v *view) killed() bool {
 
 func (v *view) Produce(_ context.Context, recs ...bus.Record) error {
 	switch now := v.killed(); {
-	case now:
+	case now || v.lives && v.ops.Load()-1 == int64(v.kill):
 		v.write(recs[:min(v.keep, len(recs))])
 		return errKilled
 	case v.dead.Load():
@@ -163,10 +164,10 @@ type life struct {
 }
 
 // run keeps one enforcer alive for the partitions; the first one dies in its kill-th operation. alive is told of each.
-func (l *life) run(ctx context.Context, partitions []int, kill, keep int, alive func(*Enforcer)) {
+func (l *life) run(ctx context.Context, partitions []int, kill, keep int, lives bool, alive func(*Enforcer)) {
 	for ctx.Err() == nil {
 		mine, die := context.WithCancel(ctx)
-		v := &view{broker: l.broker, partitions: partitions, kill: kill, keep: keep, die: die}
+		v := &view{broker: l.broker, partitions: partitions, kill: kill, keep: keep, lives: lives, die: die}
 		l.mu.Lock()
 		l.views = append(l.views, v)
 		l.mu.Unlock()
@@ -193,7 +194,7 @@ type step struct {
 
 // walk lives through the scenario with one enforcer or two, of which the first is killed in its kill-th operation. It returns the topics, and how
 // many operations the first one made.
-func walk(t *testing.T, kill, keep int, two bool, budget int) (l *log, ops int) {
+func walk(t *testing.T, kill, keep int, lives, two bool, budget int) (l *log, ops int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := DefaultConfig()
@@ -205,9 +206,9 @@ func walk(t *testing.T, kill, keep int, two bool, budget int) (l *log, ops int) 
 		var first, second atomic.Pointer[Enforcer]
 		if two {
 			w.broker.partitions = 2
-			wg.Go(func() { w.run(ctx, []int{1}, -1, 0, second.Store) })
+			wg.Go(func() { w.run(ctx, []int{1}, -1, 0, false, second.Store) })
 		}
-		wg.Go(func() { w.run(ctx, []int{0}, kill, keep, first.Store) })
+		wg.Go(func() { w.run(ctx, []int{0}, kill, keep, lives, first.Store) })
 		begin := time.Now()
 		for i, s := range scenario(w, begin) {
 			time.Sleep(time.Until(begin.Add(s.at)))
@@ -333,27 +334,27 @@ func history(t *testing.T, l *log) map[string][]string {
 }
 
 // Killed in any operation on the bus, with any part of a write on the topics, the enforcer that follows brings about what the uninterrupted one
-// does: no decision is lost, none is made twice, and in the end none is left. One enforcer keeps a tight budget; two at work at the same
+// does, and so does one whose write only failed: no decision is lost, none is made twice, and in the end none is left. One enforcer keeps a tight budget; two at work at the same
 // time each see the other's decisions late, so theirs is wide.
 func TestKilledInAnyOperation(t *testing.T) {
 	for _, c := range []struct {
-		two    bool
-		budget int
-	}{{false, 3}, {true, 100}} {
-		l, _ := walk(t, -1, 0, false, c.budget)
+		lives, two bool
+		budget     int
+	}{{false, false, 3}, {true, false, 3}, {false, true, 100}} {
+		l, _ := walk(t, -1, 0, false, false, c.budget)
 		want := history(t, l)
 		if len(want) < 9 {
 			t.Fatalf("the scenario makes %d decisions and alerts: %v", len(want), want)
 		}
-		_, ops := walk(t, -1, 0, c.two, c.budget)
+		_, ops := walk(t, -1, 0, false, c.two, c.budget)
 		if ops < 50 {
 			t.Fatalf("the scenario takes %d operations", ops)
 		}
 		for kill := range ops {
 			for _, keep := range []int{0, 1, 3, 100} {
-				l, _ := walk(t, kill, keep, c.two, c.budget)
+				l, _ := walk(t, kill, keep, c.lives, c.two, c.budget)
 				if diff := cmp.Diff(want, history(t, l)); diff != "" {
-					t.Fatalf("killed in operation %d, %d records written, two enforcers %v (-want +got):\n%s", kill, keep, c.two, diff)
+					t.Fatalf("killed in operation %d, %d records written, %+v (-want +got):\n%s", kill, keep, c, diff)
 				}
 				if left := l.decisions(t); len(left) > 0 {
 					t.Fatalf("killed in operation %d, %d records written: left over: %v", kill, keep, left)
