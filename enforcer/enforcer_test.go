@@ -2,9 +2,11 @@ package enforcer
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
 	"github.com/warder/warder/internal/alert"
@@ -338,16 +341,99 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+// Every key that can be wrong is named when it is.
 func TestConfig(t *testing.T) {
-	cfg := Config{NeverBlock: []string{"10.0.0.0/8", "nonsense"}, KeepEnded: -1}
-	err := cfg.Validate()
-	for _, want := range []string{"never_block[1]", "max_ttl", "max_new_per_minute", "keep_ended"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not name %s", err, want)
+	for want, change := range map[string]func(*Config){
+		"never_block[1]":     func(c *Config) { c.NeverBlock = []string{"10.0.0.0/8", "nonsense"} },
+		"max_ttl":            func(c *Config) { c.MaxTTL = 0 },
+		"max_new_per_minute": func(c *Config) { c.MaxNewPerMinute = 0 },
+		"max_share":          func(c *Config) { c.MaxShare = math.NaN() },
+		"min_requests":       func(c *Config) { c.MinRequests = 0 },
+		"allowance.requests": func(c *Config) { c.Allowance.Requests = -1 },
+		"allowance.share":    func(c *Config) { c.Allowance.Share = 1.1 },
+		"shared_address":     func(c *Config) { c.SharedAddress = 65 },
+		"approval.cidr_v4":   func(c *Config) { c.Approval.CIDRv4 = 33 },
+		"approval.cidr_v6":   func(c *Config) { c.Approval.CIDRv6 = -1 },
+		"approval.scopes[0]": func(c *Config) { c.Approval.Scopes = []decision.Scope{"moon"} },
+		"approval.share":     func(c *Config) { c.Approval.Share = 0 },
+		"rollback.watch":     func(c *Config) { c.Rollback.Watch = 0 },
+		"rollback.fall":      func(c *Config) { c.Rollback.Fall = 2 },
+		"ladder.steps":       func(c *Config) { c.Ladder.Steps = nil },
+		"ladder.steps[1]":    func(c *Config) { c.Ladder.Steps = []int{4, 1} },
+		"ladder.remember":    func(c *Config) { c.Ladder.Remember = -1 },
+		"keep_ended":         func(c *Config) { c.KeepEnded = -1 },
+	} {
+		cfg := DefaultConfig()
+		change(&cfg)
+		err := cfg.Validate()
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v", want, err)
+		}
+		if _, err := New(cfg, &log{}, nil, nil, nil, nil); err == nil {
+			t.Errorf("%s: New accepts a configuration that is not valid", want)
 		}
 	}
-	if _, err := New(cfg, &log{}, nil, nil, nil, nil); err == nil {
-		t.Error("New accepts a configuration that is not valid")
+	cfg := DefaultConfig()
+	if err := cfg.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Enforce = true
+	reg := prometheus.NewRegistry()
+	l := &log{}
+	e, err := New(cfg, l, &seen{share: 0.015, good: 1_000_000}, nil, slog.New(slog.DiscardHandler), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.now = func() time.Time { return noon }
+	e.caughtUp()
+	want := func(active, share, on, forgotten string) {
+		t.Helper()
+		text := fmt.Sprintf(`# HELP warder_enforcer_active_decisions Decisions in force.
+# TYPE warder_enforcer_active_decisions gauge
+warder_enforcer_active_decisions %s
+# HELP warder_enforcer_forgotten_total Ended decisions that were forgotten before their time because too many are remembered; their entities start the ladder anew.
+# TYPE warder_enforcer_forgotten_total counter
+warder_enforcer_forgotten_total %s
+# HELP warder_enforcer_share_in_use_ratio Part of successful requests that the refusing decisions in force touched when they were made, added up; bounded by max_share.
+# TYPE warder_enforcer_share_in_use_ratio gauge
+warder_enforcer_share_in_use_ratio %s
+# HELP warder_enforcer_switch_enforce 1 when the global switch lets gateways refuse requests, 0 when it has them observe.
+# TYPE warder_enforcer_switch_enforce gauge
+warder_enforcer_switch_enforce %s
+`, active, forgotten, share, on)
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(text), "warder_enforcer_active_decisions", "warder_enforcer_forgotten_total",
+			"warder_enforcer_share_in_use_ratio", "warder_enforcer_switch_enforce"); err != nil {
+			t.Error(err)
+		}
+	}
+	want("0", "0", "1", "0")
+	handle(t, e, attack("203.0.113.1", noon, nil), attack("203.0.113.2", noon, nil))
+	want("2", "0.03", "1", "0")
+	if _, err := e.Throw(t.Context(), "person:ann", decision.Observe, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range e.List(Filter{}) {
+		if _, err := e.Revoke(t.Context(), "person:ann", d.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("0", "0", "0", "0")
+	d := *e.List(Filter{})[0]
+	for i := range maxEnded + 5 {
+		x := d
+		x.ID, x.Value, x.Expires = fmt.Sprint(i), fmt.Sprintf("2001:db8::%x", i+1), d.Expires.Add(time.Minute)
+		e.ledger.put(&x, noon)
+	}
+	if err := e.end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want("0", "0", "0", "7")
+	if e.ledger.at([]byte(blocked)) != nil {
+		t.Error("what ended first was not forgotten first")
 	}
 }
 
