@@ -58,6 +58,7 @@ type view struct {
 	partitions []int
 	kill, keep int
 	lives      bool
+	size       int // records of the write that it died in, 0 when it was no write
 	die        context.CancelFunc
 	ops        atomic.Int64
 	dead       atomic.Bool
@@ -75,6 +76,7 @@ func (v *view) killed() bool {
 func (v *view) Produce(_ context.Context, recs ...bus.Record) error {
 	switch now := v.killed(); {
 	case now || v.lives && v.ops.Load()-1 == int64(v.kill):
+		v.size = len(recs)
 		v.write(recs[:min(v.keep, len(recs))])
 		return errKilled
 	case v.dead.Load():
@@ -159,8 +161,7 @@ type life struct {
 	cfg     Config
 	broker  *broker
 	traffic *steady
-	views   []*view // all that lived
-	mu      sync.Mutex
+	victim  *view // the first one of partition 0
 }
 
 // run keeps one enforcer alive for the partitions; the first one dies in its kill-th operation. alive is told of each.
@@ -168,9 +169,9 @@ func (l *life) run(ctx context.Context, partitions []int, kill, keep int, lives 
 	for ctx.Err() == nil {
 		mine, die := context.WithCancel(ctx)
 		v := &view{broker: l.broker, partitions: partitions, kill: kill, keep: keep, lives: lives, die: die}
-		l.mu.Lock()
-		l.views = append(l.views, v)
-		l.mu.Unlock()
+		if partitions[0] == 0 && l.victim == nil {
+			l.victim = v
+		}
 		e, err := New(l.cfg, v, l.traffic, nil, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
 		if err != nil {
 			l.t.Error(err)
@@ -192,9 +193,9 @@ type step struct {
 	do func(context.Context, *Enforcer) error
 }
 
-// walk lives through the scenario with one enforcer or two, of which the first is killed in its kill-th operation. It returns the topics, and how
-// many operations the first one made.
-func walk(t *testing.T, kill, keep int, lives, two bool, budget int) (l *log, ops int) {
+// walk lives through the scenario with one enforcer or two, of which the first is killed in its kill-th operation. It returns the topics, how
+// many operations the first one made, and of how many records the write was that it died in.
+func walk(t *testing.T, kill, keep int, lives, two bool, budget int) (l *log, ops, size int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := DefaultConfig()
@@ -232,9 +233,9 @@ func walk(t *testing.T, kill, keep int, lives, two bool, budget int) (l *log, op
 		}
 		stop()
 		wg.Wait()
-		l, ops = &w.broker.log, int(w.views[0].ops.Load())
+		l, ops, size = &w.broker.log, int(w.victim.ops.Load()), w.victim.size
 	})
-	return l, ops
+	return l, ops, size
 }
 
 func scenario(w *life, begin time.Time) []step {
@@ -341,18 +342,19 @@ func TestKilledInAnyOperation(t *testing.T) {
 		lives, two bool
 		budget     int
 	}{{false, false, 3}, {true, false, 3}, {false, true, 100}} {
-		l, _ := walk(t, -1, 0, false, false, c.budget)
+		l, _, _ := walk(t, -1, 0, false, false, c.budget)
 		want := history(t, l)
 		if len(want) < 9 {
 			t.Fatalf("the scenario makes %d decisions and alerts: %v", len(want), want)
 		}
-		_, ops := walk(t, -1, 0, false, c.two, c.budget)
+		_, ops, _ := walk(t, -1, 0, false, c.two, c.budget)
 		if ops < 50 {
 			t.Fatalf("the scenario takes %d operations", ops)
 		}
 		for kill := range ops {
-			for _, keep := range []int{0, 1, 3, 100} {
-				l, _ := walk(t, kill, keep, c.lives, c.two, c.budget)
+			for keep, size := 0, 0; keep <= size; keep++ {
+				var l *log
+				l, _, size = walk(t, kill, keep, c.lives, c.two, c.budget)
 				if diff := cmp.Diff(want, history(t, l)); diff != "" {
 					t.Fatalf("killed in operation %d, %d records written, %+v (-want +got):\n%s", kill, keep, c, diff)
 				}
