@@ -35,7 +35,8 @@ type Filter struct {
 	Value   string // exact; for an address also the prefixes that hold it
 	Rule    string
 	Creator string
-	// Limit is the most decisions returned, newest first; After skips up to and including the decision with this id.
+	// Limit is the most decisions returned, newest first; After skips up to and including the decision with this id; one
+	// that is gone skips nothing.
 	Limit int
 	After string
 }
