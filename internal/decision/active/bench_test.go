@@ -3,6 +3,7 @@ package active
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -120,10 +121,16 @@ func BenchmarkMillion(b *testing.B) {
 		}
 		b.Run("Check/"+bm.name, func(b *testing.B) {
 			b.ReportAllocs()
+			// The fastest round says what the look-up costs, the mean also what else the machine does.
+			round, best := time.Now(), time.Duration(math.MaxInt64)
 			for i := 0; b.Loop(); i++ {
 				q := decision.Subject{Address: addrs[i%n], Principal: names[i%n]}
 				s.Check(&q, start)
+				if i%n == n-1 {
+					best, round = min(best, time.Since(round)), time.Now()
+				}
 			}
+			b.ReportMetric(float64(best.Nanoseconds())/n, "best-ns/op")
 		})
 	}
 	b.Run("ApplyAddress", func(b *testing.B) {

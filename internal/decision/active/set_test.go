@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -359,6 +361,39 @@ func TestReadersDoNotAllocate(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// What stays is found at every moment, while its neighbours in the same shards come and go.
+func TestReadersBesideAWriter(t *testing.T) {
+	s := open(t, file(t))
+	stays := []*decision.Decision{dec("a", decision.Address, "192.0.2.1"), dec("b", decision.CIDR, "198.51.100.0/24"),
+		dec("c", decision.CIDR, "2001:db8::/45"), dec("d", decision.Principal, "mallory")}
+	s.Apply(stays...)
+	subjects := []decision.Subject{{Address: netip.MustParseAddr("192.0.2.1")}, {Address: netip.MustParseAddr("198.51.100.7")},
+		{Address: netip.MustParseAddr("2001:db8:1::1")}, {Principal: "mallory"}}
+	var stop atomic.Bool
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				want := stays[i%len(stays)]
+				if v := s.Check(&subjects[i%len(stays)], start); v.Decision == nil || v.Decision.ID != want.ID {
+					t.Errorf("%s was not found", want.Entity())
+					return
+				}
+			}
+		})
+	}
+	others := make([]*decision.Decision, 3*shardCount) // so that the shards of those that stay change too
+	for i := range others {
+		others[i] = nth(i)
+	}
+	for range 2 {
+		s.Apply(others...)
+		s.Sync(stays...)
+	}
+	stop.Store(true)
+	readers.Wait()
 }
 
 func FuzzSnapshot(f *testing.F) {
