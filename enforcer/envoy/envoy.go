@@ -42,7 +42,7 @@ type Server struct {
 	geo     claims.Geo
 	trusted *clientaddr.Trusted
 	tls     *tls.Config
-	answers *prometheus.CounterVec
+	answers counters
 }
 
 // New builds a server that answers by the decisions of set. It reads certificates and opens no socket. geo, log and reg may be nil. Errors
@@ -102,5 +102,5 @@ func (s *Server) count(service string, v decision.Verdict) {
 	case v.Decision != nil:
 		answer = answerMarked
 	}
-	s.answers.WithLabelValues(service, answer).Inc()
+	s.answers[[2]string{service, answer}].Inc()
 }

@@ -16,18 +16,22 @@ const (
 	answerRefused = "refused"
 )
 
-func newMetrics(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "warder_envoy_answers_total",
+// counters has one for each service and answer: finding a labelled one for every question would cost more than the answer.
+type counters map[[2]string]prometheus.Counter
+
+func newMetrics(reg prometheus.Registerer) (counters, error) {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "warder_envoy_answers_total",
 		Help: "Questions of Envoy about requests, by service and answer."}, []string{"service", "answer"})
+	c := counters{}
 	for _, s := range []string{serviceAuth, serviceLimit} {
 		for _, a := range []string{answerPassed, answerMarked, answerRefused} {
-			c.WithLabelValues(s, a)
+			c[[2]string{s, a}] = vec.WithLabelValues(s, a)
 		}
 	}
 	if reg == nil {
 		return c, nil
 	}
-	if err := reg.Register(c); err != nil {
+	if err := reg.Register(vec); err != nil {
 		return nil, fmt.Errorf("register Envoy metrics: %w", err)
 	}
 	return c, nil

@@ -35,7 +35,7 @@ type Server struct {
 	tls     *tls.Config
 	peers   *clientaddr.Trusted // who may ask
 	trusted *clientaddr.Trusted // they and the proxies before them
-	answers *prometheus.CounterVec
+	answers counters
 }
 
 // New builds a server that answers by the decisions of set. It reads certificates and opens no socket. geo, log and reg may be nil. Errors
@@ -81,7 +81,7 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, refuse func(http.ResponseWriter, decision.Verdict)) {
 	peer := peerOf(r)
 	if !s.peers.Trusts(peer) {
-		s.answers.WithLabelValues(answerStranger).Inc()
+		s.answers[answerStranger].Inc()
 		s.log.Debug("someone asked who is not among trusted_peers", "peer", peer.String())
 		http.Error(w, "this address may not ask: add it to trusted_peers", http.StatusServiceUnavailable)
 		return
@@ -93,7 +93,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, refuse func(http
 		w.Header().Set(refusal.HeaderAction, v.Mark())
 	}
 	if v.Refused() {
-		s.answers.WithLabelValues(answerRefused).Inc()
+		s.answers[answerRefused].Inc()
 		refuse(w, v)
 		return
 	}
@@ -101,7 +101,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, refuse func(http
 	if v.Decision != nil {
 		answer = answerMarked
 	}
-	s.answers.WithLabelValues(answer).Inc()
+	s.answers[answer].Inc()
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 }

@@ -14,16 +14,20 @@ const (
 	answerStranger = "stranger" // 503: the peer may not ask
 )
 
-func newMetrics(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "warder_forwardauth_answers_total",
+// counters has one for each answer: finding a labelled one for every question would cost more than the answer.
+type counters map[string]prometheus.Counter
+
+func newMetrics(reg prometheus.Registerer) (counters, error) {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "warder_forwardauth_answers_total",
 		Help: "Questions of gateways about requests, by answer."}, []string{"answer"})
+	c := counters{}
 	for _, a := range []string{answerPassed, answerMarked, answerRefused, answerStranger} {
-		c.WithLabelValues(a)
+		c[a] = vec.WithLabelValues(a)
 	}
 	if reg == nil {
 		return c, nil
 	}
-	if err := reg.Register(c); err != nil {
+	if err := reg.Register(vec); err != nil {
 		return nil, fmt.Errorf("register forward-auth metrics: %w", err)
 	}
 	return c, nil
