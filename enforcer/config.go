@@ -24,7 +24,7 @@ type Config struct {
 	// MaxNewPerMinute is how many decisions may become active within a minute; what comes above is proposed for approval.
 	MaxNewPerMinute int `yaml:"max_new_per_minute"`
 	// MaxShare is the part of the last minutes' successful requests, 0 to 1, that all refusing decisions in force may touch together:
-	// blocks, challenges and limits below one request a second.
+	// blocks, challenges and limits below one request a second. 1 is no bound.
 	MaxShare float64 `yaml:"max_share"`
 	// MinRequests is how many successful requests a share must rest on to be judged.
 	MinRequests int64 `yaml:"min_requests"`

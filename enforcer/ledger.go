@@ -262,10 +262,15 @@ func (l *ledger) outlasts(q *asked, now time.Time, c *Config) bool {
 	return old != nil && old.Applies(now) && stronger(old, q.Decision)
 }
 
-// stronger tells whether what is in force must not be replaced by less.
+// renewal is the part of a decision's life that it must gain to take the place of one like it: a burst of alerts about one entity is one
+// decision.
+const renewal = 4
+
+// stronger tells whether what is in force must not be replaced by less, or by hardly more.
 func stronger(old, d *decision.Decision) bool {
 	weaker := old.Mode == decision.Enforce && d.Mode == decision.Observe
-	return weaker || !old.Expires.Before(d.Expires) && old.Mode == d.Mode
+	gained := d.Expires.Sub(old.Expires)
+	return weaker || old.Mode == d.Mode && gained < max(1, d.Expires.Sub(d.Created)/renewal)
 }
 
 // admit checks a new decision against the history and takes it in, possibly as a proposal. It returns why it does not.
@@ -298,6 +303,9 @@ func (l *ledger) judge(q *asked, old *decision.Decision, applies bool, now time.
 	}
 	taken := float64(l.touched-touches(old)) / billion
 	most := c.allowed(c.MaxShare, q.good)
+	if most >= 1 { // shares of different times may add up to more
+		most = math.Inf(1)
+	}
 	switch {
 	case rolledBack(old, now) && refuses(d):
 		hold(d, guardRollback, "good traffic fell after an earlier decision about "+d.Entity()+", which was rolled back")

@@ -105,7 +105,7 @@ store: {addrs: [%q], protocol: %s, username: %s, password: {env: WARDER_TEST_STO
 gateway: {listen: %q, trusted_proxies: [127.0.0.0/8], routes: [{upstream: "http://%s"}]}
 access_logs: [{path: %s, format: combined}]
 collector: {name: %s-%s}
-enforcer: {enforce: true, max_new_per_minute: 10000}
+enforcer: {enforce: true, max_new_per_minute: 10000, max_share: 1, approval: {share: 1}} # attackers are most of this traffic
 sinks:
   webhook: [{name: hook-%s, url: %q, max_age: 1m}]
   email: [{name: mail-%s, smarthost: "localhost:%s", from: warder@example.com, to: [soc@example.com], username: warder, password: secret, max_age: 1m, tls: {ca_file: %s}}]

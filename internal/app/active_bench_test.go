@@ -49,6 +49,7 @@ func requestToActive(b *testing.B, brokers []string) {
 	cfg.Gateway.TrustedProxies = []string{"127.0.0.0/8"}
 	cfg.Gateway.Routes = []gateway.Route{{Upstream: gateway.Upstreams{shop.URL}}}
 	cfg.Enforcer.Enforce, cfg.Enforcer.MaxNewPerMinute = true, 1_000_000
+	cfg.Enforcer.MaxShare, cfg.Enforcer.Approval.Share = 1, 1 // the offenders are a large part of this traffic
 	a, err := app.New(b.Context(), cfg, app.Roles(), slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		b.Fatal(err)

@@ -29,6 +29,7 @@ func BenchmarkTripToRefusal(b *testing.B) {
 	cfg.Gateway.TrustedProxies = []string{"127.0.0.0/8"}
 	cfg.Gateway.Routes = []gateway.Route{{Upstream: gateway.Upstreams{shop.URL}}}
 	cfg.Enforcer.Enforce, cfg.Enforcer.MaxNewPerMinute = true, 1_000_000
+	cfg.Enforcer.MaxShare, cfg.Enforcer.Approval.Share = 1, 1 // the offenders are a large part of this traffic
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	a, err := app.New(b.Context(), cfg, app.Roles(), log)
 	if err != nil {
