@@ -159,7 +159,7 @@ gateway:
   listen: %s
   trusted_proxies: [127.0.0.0/8]
   routes: [{upstream: "http://%s"}]
-enforcer: {enforce: true}
+enforcer: {enforce: true, max_share: 1, approval: {share: 1}} # attackers are most of this traffic
 sinks:
   webhook: [{name: hook, url: %q}]
 `, data, address, ln.Addr(), hook.URL()))

@@ -25,8 +25,8 @@ import (
 // upFlags are the few things that `warder up` takes without a configuration file.
 type upFlags struct {
 	config, upstream, listen, admin, api, dataDir string
-	rules                                    []string
-	enforce                                  bool
+	rules                                         []string
+	enforce                                       bool
 }
 
 func newUp(s streams) *cobra.Command {

@@ -6,6 +6,7 @@ package envoy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -91,7 +92,10 @@ func (s *Server) Run(ctx context.Context) error {
 	late := time.AfterFunc(drain, srv.Stop)
 	srv.GracefulStop()
 	late.Stop()
-	return <-done
+	if err := <-done; !errors.Is(err, grpc.ErrServerStopped) { // it was stopped before it began
+		return err
+	}
+	return nil
 }
 
 func (s *Server) count(service string, v decision.Verdict) {

@@ -14,7 +14,7 @@ const (
 )
 
 // Fell compares the rate of good requests since t with the one before: fall is 0 (not fallen) to 1 (nothing left). Only slices that
-// are complete count, so it knows nothing of t for some twenty seconds.
+// are complete, by what every tap was heard of, count: it knows nothing of t for some twenty seconds, and longer while events are late.
 //
 // sure is true when fall is no accident: with the rate of B requests in b slices before, E = B·a/b were to be expected in the a
 // slices after; A came. If nothing had changed, A-E would have the variance E(1+a/b) (the test for two Poisson rates with their
@@ -25,7 +25,7 @@ func (m *Meter) Fell(t time.Time) (fall float64, sure bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	turn, last := number(t), number(now.Add(-late))-1
+	turn, last := number(t), number(m.heard(now).Add(-late))-1
 	var before, after, b, a float64
 	heard := int64(0)
 	m.each(func(s *slice) {

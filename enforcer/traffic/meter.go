@@ -2,7 +2,8 @@
 // how many people share an address, and whether good traffic fell.
 //
 // A request is good when its answer was 200 to 399 and did not come from Warder. Of each ten seconds the meter keeps a uniform
-// sample; while fewer than a thousand good requests come within them it has them all. It needs some 60 MB at most, whatever clients do.
+// sample; while fewer than a thousand good requests come within them it has them all. It needs some 20 MB, and 100 MB at
+// most, whatever clients do.
 package traffic
 
 import (
@@ -24,6 +25,9 @@ const span = 10 * time.Second
 // late is how long after its end a slice may still get events before it is taken for complete.
 const late = 2 * time.Second
 
+// maxTaps bounds the taps that are told apart.
+const maxTaps = 1000
+
 // Meter measures. It is safe for concurrent use.
 type Meter struct {
 	window int64 // in slices
@@ -31,7 +35,8 @@ type Meter struct {
 	people *people
 
 	mu     sync.Mutex
-	slices []slice // a ring, by number modulo its length
+	slices []slice              // a ring, by number modulo its length
+	taps   map[string]time.Time // how far each tap was heard, at most maxTaps
 	rng    *rand.Rand
 }
 
@@ -42,7 +47,7 @@ func New(cfg Config, reg prometheus.Registerer) (*Meter, error) {
 	}
 	m := &Meter{window: int64(cfg.Window.Std() / span), now: time.Now, people: newPeople(cfg.Remember.Std()),
 		rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
-	m.slices = make([]slice, m.window+1)
+	m.slices, m.taps = make([]slice, m.window+1), map[string]time.Time{}
 	return m, m.register(reg)
 }
 
@@ -77,15 +82,44 @@ func (m *Meter) Observe(e *event.Event) {
 	if s == nil {
 		return
 	}
+	m.hear(e.Tap, at)
 	s.any++
 	if good {
 		s.take(e, m.rng)
 	}
 }
 
+// hear notes how far a tap has come.
+func (m *Meter) hear(tap string, at time.Time) {
+	last, known := m.taps[tap]
+	if !known && len(m.taps) >= maxTaps {
+		return
+	}
+	if at.After(last) {
+		if !known {
+			tap = strings.Clone(tap)
+		}
+		m.taps[tap] = at
+	}
+}
+
+// heard is up to when every tap of the window was heard: what came later may still be on its way. Taps send heartbeats.
+func (m *Meter) heard(now time.Time) time.Time {
+	least := now
+	for tap, at := range m.taps {
+		switch {
+		case number(at) <= number(now)-m.window:
+			delete(m.taps, tap)
+		case at.Before(least):
+			least = at
+		}
+	}
+	return least
+}
+
 // proven tells whether the event's principal is more than a claim.
 func proven(e *event.Event) bool {
-	return e.Principal.ID != "" && !strings.HasPrefix(e.Principal.ID, "unverified:")
+	return e.Principal.ID != "" && e.Auth.Outcome != "failure" && !strings.HasPrefix(e.Principal.ID, "unverified:")
 }
 
 func number(t time.Time) int64 { return t.UnixNano() / int64(span) }

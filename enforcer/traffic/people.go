@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ const (
 	maxAddresses = 100_000 // in all; the one that was quiet longest makes room
 	maxPeople    = 128     // principals with their programs, of one address
 	maxPersons   = 500_000 // of all addresses: 16 MB
+	maxPrograms  = 8       // that a principal is remembered with on one address
+
+	secondChances = 8 // of shared addresses, each time that one has to go
 )
 
 // people remembers which principals were seen on an address, with what program. It is safe for concurrent use.
@@ -92,8 +96,15 @@ func (s *shard) place(a netip.Addr) *place {
 	return pl
 }
 
-// forget drops the address that was quiet longest.
+// forget drops the address that was quiet longest. One that several share gets a second chance: a flood of addresses with one account must
+// not hide an office.
 func (s *shard) forget() {
+	for range secondChances {
+		if !s.recent.Back().Value.(*place).shared() {
+			break
+		}
+		s.recent.MoveToFront(s.recent.Back())
+	}
 	last := s.recent.Back()
 	pl := last.Value.(*place)
 	s.count -= len(pl.people)
@@ -101,24 +112,48 @@ func (s *shard) forget() {
 	s.recent.Remove(last)
 }
 
-// note adds the person, or replaces the one that was seen longest ago.
+// shared tells whether there is more than one principal.
+func (pl *place) shared() bool {
+	return slices.ContainsFunc(pl.people, func(q person) bool { return q.principal != pl.people[0].principal })
+}
+
+// note adds the person. A principal with many programs replaces its own oldest one, and when the place is full somebody makes room who has
+// most: nobody can push the others out.
 func (pl *place) note(who person) {
-	oldest := 0
+	of := map[uint64]int{}
 	for i := range pl.people {
 		q := &pl.people[i]
 		if q.principal == who.principal && q.fingerprint == who.fingerprint && q.agent == who.agent {
 			q.last = max(q.last, who.last)
 			return
 		}
-		if q.last < pl.people[oldest].last {
-			oldest = i
+		of[q.principal]++
+	}
+	switch {
+	case of[who.principal] >= maxPrograms:
+		pl.people[pl.oldest(who.principal)] = who
+	case len(pl.people) < maxPeople:
+		pl.people = append(pl.people, who)
+	default:
+		most := who.principal
+		for p, n := range of {
+			if n > of[most] || n == of[most] && pl.people[pl.oldest(p)].last < pl.people[pl.oldest(most)].last {
+				most = p
+			}
+		}
+		pl.people[pl.oldest(most)] = who
+	}
+}
+
+// oldest returns the number of the principal's entry that was seen longest ago; 0 when it has none.
+func (pl *place) oldest(principal uint64) int {
+	found := -1
+	for i, q := range pl.people {
+		if q.principal == principal && (found < 0 || q.last < pl.people[found].last) {
+			found = i
 		}
 	}
-	if len(pl.people) < maxPeople {
-		pl.people = append(pl.people, who)
-		return
-	}
-	pl.people[oldest] = who
+	return max(found, 0)
 }
 
 // count returns how many principals were seen on the address, with the program where one is named.

@@ -39,17 +39,23 @@ func (s *slice) take(e *event.Event, rng *rand.Rand) {
 	}
 }
 
-// subject is what decisions would have seen of the request. It does not hold on to the event's memory.
+// subject is what decisions would have seen of the request.
 func subject(e *event.Event) decision.Subject {
-	q := decision.Subject{
-		Address: e.Source.Address.Unmap().WithZone(""), Route: strings.Clone(e.API.Route), Country: strings.Clone(e.Source.Country),
-		ASN: e.Source.ASN, UserAgent: strings.Clone(e.Request.UserAgent), Fingerprint: strings.Clone(e.TLS.Fingerprint),
-	}
+	q := decision.Subject{Address: e.Source.Address.Unmap().WithZone(""), Route: keep(e.API.Route), Country: keep(e.Source.Country),
+		ASN: e.Source.ASN, UserAgent: keep(e.Request.UserAgent), Fingerprint: keep(e.TLS.Fingerprint)}
 	if proven(e) {
-		q.Principal, q.Tenant = strings.Clone(e.Principal.ID), strings.Clone(e.Principal.Tenant)
+		q.Principal, q.Tenant = keep(e.Principal.ID), keep(e.Principal.Tenant)
 		q.APIKey = e.Principal.Type == "api_key"
 	}
 	return q
+}
+
+// keep copies a text, so that the event's memory can go. One that is too long for a decision to name is not needed.
+func keep(text string) string {
+	if len(text) > decision.MaxValue {
+		return ""
+	}
+	return strings.Clone(text)
 }
 
 // count returns how many samples match. first is the decision's first term: where there is an index for it, only those samples are looked

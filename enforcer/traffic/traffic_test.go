@@ -133,6 +133,11 @@ func TestPrincipals(t *testing.T) {
 		m.Observe(request(noon, "203.0.113.2", fmt.Sprintf("unverified:%d", i), 200))
 		m.Observe(request(noon, "203.0.113.3", fmt.Sprintf("invented-%d", i), 401))
 	}
+	for i := range 10 {
+		e := request(noon, "203.0.113.5", fmt.Sprintf("forged-%d", i), 200)
+		e.Auth.Outcome = "failure"
+		m.Observe(e)
+	}
 	signedIn := request(noon, "203.0.113.4", "user-1", 500)
 	signedIn.Auth.Outcome = "success"
 	m.Observe(signedIn)
@@ -142,7 +147,7 @@ func TestPrincipals(t *testing.T) {
 	}{
 		{"203.0.113.1", "", "", 40}, {"::ffff:203.0.113.1", "", "", 40}, {"203.0.113.1", "chrome", "", 20}, {"203.0.113.1", "safari", "", 0},
 		{"203.0.113.1", "chrome", "app/1", 20}, {"203.0.113.1", "", "app/2", 0}, {"203.0.113.2", "", "", 0}, {"203.0.113.3", "", "", 0},
-		{"203.0.113.4", "", "", 1}, {"203.0.113.9", "", "", 0},
+		{"203.0.113.4", "", "", 1}, {"203.0.113.5", "", "", 0}, {"203.0.113.9", "", "", 0},
 	} {
 		if n := m.Principals(netip.MustParseAddr(tc.address), tc.fingerprint, tc.agent); n != tc.want {
 			t.Errorf("%s %s %s: %d principals, want %d", tc.address, tc.fingerprint, tc.agent, n, tc.want)
@@ -193,6 +198,51 @@ func TestPeopleAreBounded(t *testing.T) {
 	}
 }
 
+// One account can neither push the others of its address out, by changing its program, nor an office, by changing its address.
+func TestOneAccountHidesNobody(t *testing.T) {
+	m, now := newMeter(t)
+	for i := range 40 {
+		m.Observe(request(noon, "203.0.113.1", fmt.Sprintf("user-%d", i), 200))
+	}
+	for i := range 10_000 {
+		*now = noon.Add(time.Duration(i) * time.Millisecond)
+		e := request(*now, "203.0.113.1", "mallory", 200)
+		e.Request.UserAgent = fmt.Sprintf("program-%d", i)
+		m.Observe(e)
+	}
+	office := netip.MustParseAddr("203.0.113.1")
+	if n := m.Principals(office, "", ""); n != 41 {
+		t.Errorf("%d principals after one account's many programs, want 41", n)
+	}
+	for i := range 2 * maxAddresses {
+		m.Observe(request(*now, fmt.Sprintf("2001:db8::%x:%x", i>>16, i&0xffff), "mallory", 200))
+	}
+	if n := m.Principals(office, "", ""); n != 41 {
+		t.Errorf("%d principals after one account's many addresses, want 41", n)
+	}
+}
+
+// Events that are late are no fall: while a tap lags behind, nothing is sure.
+func TestFellWhileLate(t *testing.T) {
+	for lag := time.Duration(0); lag <= 30*time.Second; lag += 3 * time.Second {
+		for offset := range 10 {
+			m, now := newMeter(t)
+			block := noon.Add(2*time.Minute + time.Duration(offset)*time.Second)
+			for s := range 180 {
+				*now = noon.Add(time.Duration(s) * time.Second)
+				behind := min(lag, max(0, now.Sub(block)))
+				at := now.Add(-behind)
+				for range 10 {
+					m.Observe(request(at, "10.0.0.1", "", 200))
+				}
+				if fall, sure := m.Fell(block); sure && fall >= 0.3 {
+					t.Fatalf("lag %s: a fall of %.2f at %s", lag, fall, now.Sub(block))
+				}
+			}
+		}
+	}
+}
+
 func TestFell(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
@@ -207,7 +257,7 @@ func TestFell(t *testing.T) {
 		{"half", 10, 5, false, 2 * time.Minute, 3 * time.Minute, 0.5, true},
 		{"grew", 10, 20, false, 2 * time.Minute, 3 * time.Minute, 0, true},
 		{"too early", 10, 0, false, 2 * time.Minute, 2*time.Minute + 15*time.Second, 0, false},
-		{"too little traffic", 1, 0, false, 2 * time.Minute, 2*time.Minute + 32*time.Second, 1, false},
+		{"too little traffic", 1, 0, false, 2 * time.Minute, 2*time.Minute + 34*time.Second, 1, false},
 		{"no past", 10, 0, false, 15 * time.Second, time.Minute, 0, false},
 		{"nothing is heard at all", 10, 0, true, 2 * time.Minute, 3 * time.Minute, 0, false},
 	} {
