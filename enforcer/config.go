@@ -81,7 +81,7 @@ func DefaultConfig() Config {
 		MaxTTL:          config.Duration(24 * time.Hour),
 		MaxNewPerMinute: 100,
 		MaxShare:        0.05,
-		MinRequests:     100,
+		MinRequests:     1000,
 		Allowance:       Allowance{Requests: 2000, Share: 0.2},
 		SharedAddress:   5,
 		Approval: Approval{CIDRv4: 24, CIDRv6: 48, Share: 0.02, Scopes: []decision.Scope{decision.Route, decision.Country, decision.ASN,

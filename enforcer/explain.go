@@ -120,7 +120,7 @@ func (e *Enforcer) nothing(what string, err error) (*Explanation, error) {
 	says := "nothing: no decision names " + a.String() + " or a prefix that holds it"
 	says += map[bool]string{true: "; it is on the never-block list", false: "; it is not on the never-block list"}[e.policy.addresses.Contains(a)]
 	if e.traffic != nil {
-		says += "; " + count(e.traffic.Principals(a, "", "")) + " proven principals were seen on it in the last minutes"
+		says += "; " + count(e.traffic.Principals(a, "", "")) + " proven principals were seen on it lately"
 	}
 	return &Explanation{Effective: says}, nil
 }
