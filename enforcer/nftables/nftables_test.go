@@ -241,7 +241,11 @@ func TestSpans(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"nftables":[{"set":{"name":"blocked4","elem":["1.2.3.4",{"prefix":{"addr":"10.0.0.0","len":8}},{"elem":{"val":{"range":["1.2.3.5","1.2.3.9"]},"timeout":2,"expires":1}}]}},{"chain":{"name":"input","type":"filter","hook":"input","policy":"accept"}},{"rule":{"chain":"input","expr":[{"match":{"right":"@blocked4"}},{"drop":null}]}}]}`))
+	f.Add([]byte(`{"nftables":[
+		{"set":{"name":"blocked4","elem":["1.2.3.4",{"prefix":{"addr":"10.0.0.0","len":8}},
+			{"elem":{"val":{"range":["1.2.3.5","1.2.3.9"]},"timeout":2,"expires":1}}]}},
+		{"chain":{"name":"input","type":"filter","hook":"input","policy":"accept"}},
+		{"rule":{"chain":"input","expr":[{"match":{"right":"@blocked4"}},{"drop":null}]}}]}`))
 	f.Add([]byte(`{"nftables":[{"set":{"name":"blocked6","elem":[null,7,{"elem":{"val":null,"expires":-9}}]}}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		now := time.Now()
