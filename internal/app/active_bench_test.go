@@ -32,19 +32,20 @@ const (
 // the request that trips a rule to the moment at which every look-up sees the block. A thousand offenders, two hundred a second, while
 // four hundred customers shop. Goals at the 99th percentile: 10 ms on the embedded broker, 25 ms on real Kafka.
 func BenchmarkRequestToActive(b *testing.B) {
-	b.Run("embedded", func(b *testing.B) { requestToActive(b, nil) })
+	b.Run("embedded", func(b *testing.B) { requestToActive(b, nil, "low") })
+	b.Run("embedded-idle-engine", func(b *testing.B) { requestToActive(b, nil, "idle") }) // engine.priority
 	if brokers := os.Getenv("WARDER_KAFKA"); brokers != "" {
-		b.Run("kafka", func(b *testing.B) { requestToActive(b, strings.Split(brokers, ",")) })
+		b.Run("kafka", func(b *testing.B) { requestToActive(b, strings.Split(brokers, ","), "low") })
 	}
 }
 
-func requestToActive(b *testing.B, brokers []string) {
+func requestToActive(b *testing.B, brokers []string, priority string) {
 	shop := httptest.NewServer(demo.Shop())
 	defer shop.Close()
 	cfg := app.DefaultConfig()
 	cfg.DataDir = b.TempDir()
 	cfg.Admin.Listen, cfg.API.Listen = "", ""
-	cfg.Kafka.Brokers = brokers
+	cfg.Kafka.Brokers, cfg.Engine.Priority = brokers, priority
 	cfg.Gateway.Listen = "127.0.0.1:0"
 	cfg.Gateway.TrustedProxies = []string{"127.0.0.0/8"}
 	cfg.Gateway.Routes = []gateway.Route{{Upstream: gateway.Upstreams{shop.URL}}}

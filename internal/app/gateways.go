@@ -17,6 +17,8 @@ import (
 	"github.com/warder/warder/enforcer/forwardauth"
 	"github.com/warder/warder/enforcer/haproxy"
 	"github.com/warder/warder/enforcer/kong"
+	"github.com/warder/warder/enforcer/nftables"
+	"github.com/warder/warder/enforcer/nginx"
 	"github.com/warder/warder/enforcer/push"
 	"github.com/warder/warder/enforcer/webhook"
 	"github.com/warder/warder/internal/config"
@@ -36,6 +38,8 @@ type Gateways struct {
 	APISIX      []apisix.Config    `yaml:"apisix"`
 	APIPark     []apipark.Config   `yaml:"apipark"`
 	Webhook     []webhook.Config   `yaml:"webhook"`
+	NGINX       []nginx.Config     `yaml:"nginx"` // an include file
+	NFTables    []nftables.Config  `yaml:"nftables"`
 }
 
 // defaultGateways has none.
@@ -48,7 +52,7 @@ func defaultGateways() Gateways {
 // any tells whether there is one.
 func (g *Gateways) any() bool {
 	return g.ForwardAuth.Listen != "" || g.Envoy.Listen != "" || g.CrowdSec.Listen != "" ||
-		len(g.HAProxy)+len(g.Kong)+len(g.APISIX)+len(g.APIPark)+len(g.Webhook) > 0
+		len(g.HAProxy)+len(g.Kong)+len(g.APISIX)+len(g.APIPark)+len(g.Webhook)+len(g.NGINX)+len(g.NFTables) > 0
 }
 
 // Validate tells what is wrong with the configuration.
@@ -109,6 +113,16 @@ func (g *Gateways) pushed() []pushed {
 		c := &g.Webhook[i]
 		out = append(out, pushed{fmt.Sprintf("webhook[%d]", i), webhook.Kind, c.Name, c.Push, c.Validate,
 			func(a *App) (push.Gateway, error) { return webhook.New(*c, a.log, a.reg) }})
+	}
+	for i := range g.NGINX {
+		c := &g.NGINX[i]
+		out = append(out, pushed{fmt.Sprintf("nginx[%d]", i), nginx.Kind, c.Name, c.Push, c.Validate,
+			func(a *App) (push.Gateway, error) { return nginx.New(*c, a.log, a.reg) }})
+	}
+	for i := range g.NFTables {
+		c := &g.NFTables[i]
+		out = append(out, pushed{fmt.Sprintf("nftables[%d]", i), nftables.Kind, c.Name, c.Push, c.Validate,
+			func(a *App) (push.Gateway, error) { return nftables.New(*c, a.log, a.reg) }})
 	}
 	return out
 }

@@ -33,19 +33,31 @@ type Config struct {
 	Memory config.Bytes `yaml:"memory"`
 	// Concurrent is how many statements run at once; more wait.
 	Concurrent int `yaml:"concurrent"`
+	// Priority is "low": the engine gets a tenth of a busy processor, or "idle": only what nobody else wants. Idle keeps blocks fast on a small
+	// machine (Linux); on one that is busy all the time the store falls behind.
+	Priority string `yaml:"priority"`
 }
+
+// The priorities.
+const (
+	priorityLow  = "low"
+	priorityIdle = "idle"
+)
 
 // minMemory is what the engine needs to merge parts at all.
 const minMemory = 256 << 20
 
 // DefaultConfig returns the defaults; Dir is for the caller to set.
 func DefaultConfig() Config {
-	return Config{Memory: 2 << 30, Concurrent: 16}
+	return Config{Memory: 2 << 30, Concurrent: 16, Priority: priorityLow}
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() error {
 	var errs []error
+	if c.Priority != "" && c.Priority != priorityLow && c.Priority != priorityIdle {
+		errs = append(errs, config.Errorf("priority", "%.20q is unknown: want low or idle", c.Priority))
+	}
 	if c.Memory < minMemory {
 		errs = append(errs, config.Errorf("memory", "%d bytes are too few, the engine needs 256MiB", c.Memory))
 	}
@@ -113,7 +125,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Reg
 	}
 	e.spec = childSpec{
 		Kind: found.kind, Path: found.path, Dir: dir, Addr: e.addr, User: user, Password: e.password.Reveal(),
-		Memory: int64(cfg.Memory), Concurrent: cfg.Concurrent,
+		Memory: int64(cfg.Memory), Concurrent: cfg.Concurrent, Idle: cfg.Priority == priorityIdle,
 	}
 	if err = e.begin(ctx); err != nil {
 		e.unlisten()

@@ -1,6 +1,12 @@
 package engine
 
-import "syscall"
+import (
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // niceness is how much nicer than the rest of Warder the engine is: enough to let it go first when the processors are short.
 const niceness = 10
@@ -14,4 +20,18 @@ func yieldToParent() {
 	}
 	// The group's members are this process's threads, of which each has a priority of its own.
 	_ = syscall.Setpriority(syscall.PRIO_PGRP, 0, min(20-now+niceness, 19))
+}
+
+// onlyWhenIdle lets this process run only where nobody else wants to (SCHED_IDLE, sched(7)): whoever wakes up preempts it at once. Threads that
+// start later inherit it. A refusal changes nothing that matters.
+func onlyWhenIdle() {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return
+	}
+	for _, t := range tasks {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
+		}
+	}
 }

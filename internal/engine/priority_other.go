@@ -4,3 +4,6 @@ package engine
 
 // yieldToParent does nothing here.
 func yieldToParent() {}
+
+// onlyWhenIdle does nothing here.
+func onlyWhenIdle() {}
