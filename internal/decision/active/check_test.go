@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -413,8 +414,18 @@ func TestFollowersLearnOfExpiry(t *testing.T) {
 		at := func(after time.Duration) func(*decision.Decision) {
 			return func(d *decision.Decision) { d.Created, d.Expires = now.Add(-time.Hour), now.Add(after) }
 		}
+		var mu sync.Mutex
 		mirror := map[string]*decision.Decision{}
-		stop := s.Follow(func(cs []Change) { follow(t, mirror, cs) })
+		stop := s.Follow(func(cs []Change) {
+			mu.Lock()
+			defer mu.Unlock()
+			follow(t, mirror, cs)
+		})
+		followed := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(mirror)
+		}
 		s.Apply(dec("a", decision.Address, "192.0.2.1", at(10*time.Second)), dec("b", decision.CIDR, "192.0.2.0/24", at(20*time.Second)),
 			dec("c", decision.Country, "DE", at(30*time.Second)))
 		s.Apply(dec("b2", decision.CIDR, "192.0.2.0/24", at(40*time.Second))) // renewed
@@ -424,13 +435,13 @@ func TestFollowersLearnOfExpiry(t *testing.T) {
 		}{{9900 * time.Millisecond, 3}, {11100 * time.Millisecond, 2}, {21100 * time.Millisecond, 2}, {31100 * time.Millisecond, 1}, {41100 * time.Millisecond, 0}} {
 			time.Sleep(tt.at - time.Since(now)) // the bubble's clock
 			synctest.Wait()
-			if len(mirror) != tt.want || s.Len() != tt.want {
-				t.Errorf("after %s: %d followed, %d held, want %d", tt.at, len(mirror), s.Len(), tt.want)
+			if n := followed(); n != tt.want || s.Len() != tt.want {
+				t.Errorf("after %s: %d followed, %d held, want %d", tt.at, n, s.Len(), tt.want)
 			}
 		}
 		stop()
 		s.Apply(dec("d", decision.Country, "DE", at(time.Hour)))
-		if len(mirror) != 0 {
+		if followed() != 0 {
 			t.Error("told after stop")
 		}
 		if err := s.Close(); err != nil {
