@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -27,12 +29,16 @@ const key = "s3cret-token"
 type admin struct {
 	mu     sync.Mutex
 	rules  map[string]rule
-	fail   int  // answered instead, when set
-	half   bool // a write takes effect, and the answer is a 500
+	fail   int           // answered instead, when set
+	half   bool          // a write takes effect, and the answer is a 500
+	hang   chan struct{} // requests wait for it when it is not nil
 	writes int
 }
 
 func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.hang != nil {
+		<-a.hang
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.Header.Get("X-API-KEY") != key {
@@ -79,13 +85,18 @@ func (a *admin) do(r *http.Request) (status int, body string) {
 	if r.Header.Get("Content-Type") != "application/json" || d.Decode(&in) != nil {
 		return 400, `{"message":"Cannot parse JSON body"}`
 	}
-	for _, s := range in.Plugins.Restriction.Blacklist {
-		if !network(s).IsValid() {
-			return 400, `{"error_msg":"failed to check the configuration of plugin ip-restriction err: invalid ip address: ` + s + `"}`
+	if n := in.Plugins.Networks; n != nil {
+		for _, s := range n.Blacklist {
+			if !network(s).IsValid() {
+				return 400, `{"error_msg":"failed to check the configuration of plugin ip-restriction err: invalid ip address: ` + s + `"}`
+			}
+		}
+		if len(n.Blacklist) == 0 {
+			return 400, `{"error_msg":"failed to check the configuration of plugin ip-restriction err: expect array to have at least 1 items"}`
 		}
 	}
-	if len(in.Plugins.Restriction.Blacklist) == 0 {
-		return 400, `{"error_msg":"failed to check the configuration of plugin ip-restriction err: expect array to have at least 1 items"}`
+	if c := in.Plugins.Consumers; c != nil && (len(c.Blacklist) == 0 || c.Type != "consumer_name" || c.Code < 200) {
+		return 400, `{"error_msg":"failed to check the configuration of plugin consumer-restriction err: value should match only one schema"}`
 	}
 	a.rules[r.URL.Path] = in
 	a.writes++
@@ -105,10 +116,11 @@ func (a *admin) ask(_ context.Context, q gatewaytest.Request) (gatewaytest.Answe
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, p := range a.rules {
-		for _, s := range p.Plugins.Restriction.Blacklist {
-			if network(s).Contains(q.Address) {
-				return gatewaytest.Answer{Status: 403}, nil
-			}
+		if n := p.Plugins.Networks; n != nil && slices.ContainsFunc(n.Blacklist, func(s string) bool { return network(s).Contains(q.Address) }) {
+			return gatewaytest.Answer{Status: 403}, nil
+		}
+		if c := p.Plugins.Consumers; c != nil && slices.Contains(c.Blacklist, q.Principal) {
+			return gatewaytest.Answer{Status: c.Code}, nil
 		}
 	}
 	return gatewaytest.Answer{Status: 200}, nil
@@ -143,7 +155,9 @@ func TestConformance(t *testing.T) {
 			Ask: a.ask, Supports: g.Supports,
 			Restart: func(context.Context) error { g = start(); return nil },
 			Tamper: func(ctx context.Context) error {
-				return g.write(ctx, []string{gatewaytest.Foreign.String()})
+				var r rule
+				r.Plugins.Networks = &networks{Blacklist: []string{gatewaytest.Foreign.String()}}
+				return g.write(ctx, r)
 			},
 		}
 	})
@@ -186,8 +200,64 @@ func TestFailures(t *testing.T) {
 	if _, err := start().Sync(t.Context(), want, true); err == nil || !strings.Contains(err.Error(), `is "key" right`) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := g.Sync(t.Context(), make([]*decision.Decision, 10_001), true); err == nil {
+	if _, err := g.Sync(t.Context(), slices.Repeat(want, 10_001), true); err == nil {
 		t.Error("a list without a bound")
+	}
+}
+
+func TestSupports(t *testing.T) {
+	_, start := open(t, key)
+	g := start()
+	address, alice := decision.Term{Scope: decision.Address, Value: "203.0.113.1"}, decision.Term{Scope: decision.Principal, Value: "alice"}
+	for _, d := range []*decision.Decision{gatewaytest.New(decision.Limit, alice), gatewaytest.New(decision.Challenge, address),
+		gatewaytest.New(decision.Block, address, alice), gatewaytest.New(decision.Block, decision.Term{Scope: decision.Principal, Value: "a b"}),
+		gatewaytest.New(decision.Block, decision.Term{Scope: decision.Country, Value: "DE"})} {
+		if g.Supports(d) == nil {
+			t.Errorf("%s of %s cannot be expressed", d.Action, d.Entity())
+		}
+	}
+}
+
+// One global rule has both plugins: either list may come and go alone.
+func TestConsumers(t *testing.T) {
+	a, start := open(t, key)
+	g := start()
+	alice := gatewaytest.New(decision.Block, decision.Term{Scope: decision.Principal, Value: "alice"})
+	for _, want := range [][]*decision.Decision{{block("203.0.113.1"), alice}, {alice}, {block("203.0.113.1")}, {}} {
+		if n, err := g.Sync(t.Context(), want, false); err != nil {
+			t.Fatalf("%d repaired, error %v", n, err)
+		}
+		r := a.rules[path]
+		if got := differences(r, rule{}); got != len(want) {
+			t.Errorf("%d entries, want %d", got, len(want))
+		}
+	}
+	if _, err := g.Sync(t.Context(), []*decision.Decision{alice}, false); err != nil {
+		t.Fatal(err)
+	}
+	r := a.rules[path]
+	weak := *r.Plugins.Consumers
+	weak.Code = 200
+	r.Plugins.Consumers = &weak
+	a.rules[path] = r
+	if n, err := g.Sync(t.Context(), []*decision.Decision{alice}, true); err != nil || n != 1 || a.rules[path].Plugins.Consumers.Code != 403 {
+		t.Errorf("%d repaired, error %v: %+v", n, err, a.rules[path].Plugins.Consumers)
+	}
+}
+
+// An APISIX that does not answer holds nobody up for longer than the driver allows, and what comes later is tried again.
+func TestHangs(t *testing.T) {
+	a, start := open(t, key)
+	g := start()
+	a.hang = make(chan struct{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := g.Sync(ctx, []*decision.Decision{block("203.0.113.1")}, true); err == nil {
+		t.Error("no answer is no success")
+	}
+	close(a.hang)
+	if _, err := g.Sync(t.Context(), []*decision.Decision{block("203.0.113.1")}, false); err != nil || len(a.rules) != 1 {
+		t.Errorf("%d rules, error %v", len(a.rules), err)
 	}
 }
 

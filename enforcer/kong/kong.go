@@ -1,5 +1,5 @@
-// Package kong keeps a Kong Gateway's list of refused addresses in line with the decisions: one global ip-restriction plugin, through the
-// Admin API. See docs/gateways/kong.md.
+// Package kong keeps a Kong Gateway in line with the decisions through the Admin API: one global ip-restriction plugin with the refused
+// addresses, and a plugin for each consumer that is refused or limited. See docs/gateways/kong.md.
 package kong
 
 import (
@@ -14,13 +14,18 @@ import (
 	"github.com/warder/warder/enforcer/push"
 	"github.com/warder/warder/enforcer/push/adminapi"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/decision"
 )
 
 // Kind names this kind of gateway.
 const Kind = "kong"
 
-// path is Warder's own plugin: the id is a constant, so that every start finds it.
-const path = "/plugins/7761726e-6465-4d00-8000-000000000001"
+// networksID is the plugin with the refused addresses: a constant, so that every start finds it. tag marks all of Warder's plugins.
+const (
+	networksID = "7761726e-6465-4d00-8000-000000000001"
+	path       = "/plugins/" + networksID
+	tag        = "warder"
+)
 
 // Config of one Kong.
 type Config struct {
@@ -54,14 +59,15 @@ func (c *Config) Validate() error {
 
 // Gateway is one Kong. It is for one goroutine.
 type Gateway struct {
-	adminapi.List
-	api *adminapi.Client
+	networks  adminapi.List
+	consumers consumers
+	api       *adminapi.Client
 }
 
 var _ push.Gateway = (*Gateway)(nil)
 
 // New returns the gateway. It does not dial. It fails when the configuration is not valid.
-func New(cfg Config, _ *slog.Logger, _ prometheus.Registerer) (*Gateway, error) {
+func New(cfg Config, log *slog.Logger, _ prometheus.Registerer) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kong %s: %w", cfg.Name, err)
 	}
@@ -69,9 +75,38 @@ func New(cfg Config, _ *slog.Logger, _ prometheus.Registerer) (*Gateway, error) 
 	if err != nil {
 		return nil, fmt.Errorf("kong %s: %w", cfg.Name, err)
 	}
-	g := &Gateway{api: api}
-	g.Read, g.Write = g.read, g.write
+	g := &Gateway{api: api, consumers: consumers{api: api, log: log.With("gateway", cfg.Name), missing: map[string]bool{}}}
+	g.networks.Read, g.networks.Write = g.read, g.write
 	return g, nil
+}
+
+// Supports implements [push.Gateway].
+func (g *Gateway) Supports(d *decision.Decision) error {
+	switch {
+	case d.Scope == decision.Principal && len(d.And) == 0:
+		return g.consumers.supports(d)
+	case g.networks.Supports(d) == nil:
+		return nil
+	}
+	return errors.New("only blocks of an address or a CIDR, and blocks and limits of a principal (a consumer) can be expressed at Kong")
+}
+
+// Sync implements [push.Gateway].
+func (g *Gateway) Sync(ctx context.Context, want []*decision.Decision, verify bool) (repaired int, err error) {
+	var networks, people []*decision.Decision
+	for _, d := range want {
+		if d.Scope == decision.Principal {
+			people = append(people, d)
+		} else {
+			networks = append(networks, d)
+		}
+	}
+	n, err := g.networks.Sync(ctx, networks, verify)
+	if err != nil {
+		return n, err
+	}
+	m, err := g.consumers.sync(ctx, people, verify)
+	return n + m, err
 }
 
 // Close ends idle connections.
@@ -111,7 +146,7 @@ func (g *Gateway) write(ctx context.Context, deny []string) error {
 		}
 		return nil
 	}
-	p := plugin{Name: "ip-restriction", Enabled: true, Tags: []string{"warder"}}
+	p := plugin{Name: "ip-restriction", Enabled: true, Tags: []string{tag}}
 	p.Config.Deny, p.Config.Status = deny, http.StatusForbidden
 	if err := g.api.Do(ctx, http.MethodPut, path, p, nil); err != nil {
 		return fmt.Errorf("kong: write plugin: %w", err)

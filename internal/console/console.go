@@ -156,10 +156,18 @@ func (t *Timeline) Decision(d *decision.Decision) {
 	case d.State == decision.Expired, d.State == decision.Revoked:
 		t.line(t.p.Dim("ended   "), "%s of %s %s", verb, entity, d.State)
 	case d.Mode == decision.Observe:
-		t.line(t.p.Yellow("would   "), "%s %s for %s (%s)", verb, entity, Duration(d.Expires.Sub(d.Created)), Clean(d.Reason.Rule, 60))
+		t.line(t.p.Yellow("would   "), "%s %s for %s (%s)", verb, entity, Duration(d.Expires.Sub(d.Created)), source(d))
 	default:
-		t.line(t.p.Red(fmt.Sprintf("%-8s", verb)), "%s for %s (%s)", entity, Duration(d.Expires.Sub(d.Created)), Clean(d.Reason.Rule, 60))
+		t.line(t.p.Red(fmt.Sprintf("%-8s", verb)), "%s for %s (%s)", entity, Duration(d.Expires.Sub(d.Created)), source(d))
 	}
+}
+
+// source is the rule that a decision comes from, or who made it.
+func source(d *decision.Decision) string {
+	if d.Reason.Rule != "" {
+		return Clean(d.Reason.Rule, 60)
+	}
+	return "by " + Clean(strings.TrimPrefix(d.Creator, "person:"), 60)
 }
 
 // Refused says that an entity met its first refusal, d after the request that tripped the rule; zero when that is unknown.
