@@ -154,12 +154,28 @@ func (a *admin) ask(_ context.Context, q gatewaytest.Request) (gatewaytest.Answe
 func meets(s strategy, q gatewaytest.Request) bool {
 	for name, values := range s.Filters {
 		if !slices.ContainsFunc(values, func(v string) bool {
-			return name == "application" && v == q.Principal || name == "ip" && network(v).Contains(q.Address)
+			return name == "application" && matches(v, q.Principal) || name == "ip" && network(v).Contains(q.Address)
 		}) {
 			return false
 		}
 	}
 	return true
+}
+
+// matches reads a filter's value as Apinto's checkers do, as far as a hostile one would go: "*" is everybody, "!=x" all others, "x*" a
+// beginning, "~=x" an expression.
+func matches(pattern, v string) bool {
+	switch {
+	case strings.Trim(pattern, "=* ") == "":
+		return true
+	case strings.HasPrefix(pattern, "!"):
+		return "!="+v != pattern
+	case strings.HasPrefix(pattern, "~="), strings.HasPrefix(pattern, "^="):
+		return true
+	case strings.HasSuffix(pattern, "*"), strings.HasPrefix(pattern, "*"):
+		return strings.Contains(v, strings.Trim(pattern, "*"))
+	}
+	return pattern == v
 }
 
 func open(t *testing.T, token string) (*admin, func() *Gateway) {
@@ -262,6 +278,11 @@ func TestHangs(t *testing.T) {
 	}
 }
 
+func person(id string) *decision.Decision {
+	return gatewaytest.New(decision.Block, decision.Term{Scope: decision.Principal, Value: id})
+}
+
+// What a gateway would read as a pattern must not reach it: a client chooses its name, and "*" would refuse everybody.
 func TestSupports(t *testing.T) {
 	g := &Gateway{}
 	address := decision.Term{Scope: decision.Address, Value: "203.0.113.1"}
@@ -269,9 +290,10 @@ func TestSupports(t *testing.T) {
 	daily := gatewaytest.New(decision.Limit, address)
 	daily.Rate.Per = 24 * time.Hour
 	for want, ds := range map[bool][]*decision.Decision{
-		true: {block("203.0.113.1"), gatewaytest.New(decision.Block, cidr), gatewaytest.New(decision.Limit, address)},
+		true: {block("203.0.113.1"), gatewaytest.New(decision.Block, cidr), gatewaytest.New(decision.Limit, address), person("alice@example.com"), person("key:1f")},
 		false: {gatewaytest.New(decision.Challenge, address), gatewaytest.New(decision.Limit, cidr), daily,
-			gatewaytest.New(decision.Block, decision.Term{Scope: decision.UserAgent, Value: "x"}),
+			gatewaytest.New(decision.Block, decision.Term{Scope: decision.UserAgent, Value: "x"}), person("*"), person("!=nobody"), person("**"),
+			person("!"), person("a*"), person("^=a"), person("~=.*"), person("~=("), person("foo=bar"), person("a b"), person(" "),
 			gatewaytest.New(decision.Block, address, decision.Term{Scope: decision.UserAgent, Value: "x"})},
 	} {
 		for _, d := range ds {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -59,11 +61,26 @@ type header struct {
 // filters are what strategies call the scopes that they can tell apart.
 var filters = map[decision.Scope]string{decision.Address: "ip", decision.CIDR: "ip", decision.Principal: "application"}
 
+// plain is a value that a filter compares as it is. Apinto (strategy/filter.go, checker) takes values with *, =, !, ~, ^ and others for
+// patterns, and "*" for everybody; a client can choose its name.
+var plain = regexp.MustCompile(`^[A-Za-z0-9._@:-]+$`)
+
+// filterValue is the decision's value as a filter takes it. Single addresses are compared as text, whose spelling clients may choose for IPv6;
+// prefixes by number.
+func filterValue(d *decision.Decision) string {
+	if a, err := netip.ParseAddr(d.Value); err == nil && d.Scope == decision.Address {
+		return netip.PrefixFrom(a, a.BitLen()).String()
+	}
+	return d.Value
+}
+
 // Supports tells why strategies cannot express a decision.
 func (g *Gateway) Supports(d *decision.Decision) error {
 	switch {
 	case len(d.And) > 0 || filters[d.Scope] == "":
 		return errors.New("only decisions about one address, CIDR or principal (an application's id) can be expressed at APIPark")
+	case d.Scope == decision.Principal && !plain.MatchString(d.Value):
+		return errors.New("APIPark would read the principal as a pattern, which may match everybody: its id has more than letters, digits and . _ @ : -")
 	case d.Action == decision.Block:
 		return nil
 	case d.Action == decision.Limit && d.Scope == decision.CIDR:
@@ -82,7 +99,7 @@ func strategies(want []*decision.Decision) (map[string]strategy, error) {
 	out := map[string]strategy{}
 	for _, d := range want {
 		if d.Action == decision.Block {
-			refused[filters[d.Scope]] = append(refused[filters[d.Scope]], d.Value)
+			refused[filters[d.Scope]] = append(refused[filters[d.Scope]], filterValue(d))
 			continue
 		}
 		out[own+"limit_"+d.ID] = limit(d)
@@ -111,5 +128,5 @@ func limit(d *decision.Decision) strategy {
 	default:
 		l.Query.Hour = n
 	}
-	return strategy{Driver: "limiting", Description: "kept by Warder", Priority: 1, Filters: map[string][]string{filters[d.Scope]: {d.Value}}, Limiting: l}
+	return strategy{Driver: "limiting", Description: "kept by Warder", Priority: 1, Filters: map[string][]string{filters[d.Scope]: {filterValue(d)}}, Limiting: l}
 }
