@@ -10,6 +10,7 @@ type book struct {
 	chain  ledger.Chain
 	next   int64           // offset behind the last record told of
 	joined map[string]bool // fingerprints
+	lost   bool            // the start of this process's key does not count: another owner's entry was faster
 	facts
 }
 

@@ -143,6 +143,7 @@ func (s *Stage) take(l *ledger.Line, offset int64) {
 		s.history.add(l.Entry)
 		s.m.entries.WithLabelValues(l.Entry.Chain).Inc()
 	default:
+		b.lost = b.lost || l.Entry.Kind == ledger.Start && l.Entry.Key == s.finger
 		s.m.orphans.Inc()
 	}
 	if !l.Intact() || place != ledger.Linked && place.Counts() || place == ledger.Astray {
@@ -279,9 +280,7 @@ func (s *Stage) compose(chain string, recs []bus.Record) ([]*ledger.Line, error)
 			continue
 		}
 		if len(lines) == 0 && !b.joined[s.finger] {
-			start := &ledger.Entry{Chain: chain, Kind: ledger.Start, Time: s.now().UTC(),
-				Public: hex.EncodeToString(s.key.Public().(ed25519.PublicKey))}
-			if err := add(start); err != nil {
+			if err := add(s.join(chain)); err != nil {
 				return nil, err
 			}
 		}
@@ -290,7 +289,17 @@ func (s *Stage) compose(chain string, recs []bus.Record) ([]*ledger.Line, error)
 		}
 		draft.take(e)
 	}
+	if len(lines) == 0 && b.lost && !b.joined[s.finger] { // whoever verifies must know whose the lost entries are
+		if err := add(s.join(chain)); err != nil {
+			return nil, err
+		}
+	}
 	return lines, nil
+}
+
+// join is the entry with which this process's key joins the chain.
+func (s *Stage) join(chain string) *ledger.Entry {
+	return &ledger.Entry{Chain: chain, Kind: ledger.Start, Time: s.now().UTC(), Public: hex.EncodeToString(s.key.Public().(ed25519.PublicKey))}
 }
 
 // write appends the lines and returns when it has read them back, whether they count or not.
