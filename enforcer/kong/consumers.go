@@ -64,9 +64,9 @@ func (c *consumers) supports(d *decision.Decision) error {
 	case d.Action == decision.Limit && (d.Rate.Per == time.Second || d.Rate.Per == time.Minute || d.Rate.Per == time.Hour):
 		return nil
 	case d.Action == decision.Limit:
-		return errors.New("Kong limits by the second, the minute or the hour")
+		return errors.New("only limits by the second, the minute or the hour can be expressed at Kong")
 	}
-	return errors.New("Kong knows blocks and limits of consumers only")
+	return errors.New("only blocks and limits of consumers can be expressed at Kong")
 }
 
 // plugins returns, by id, what expresses the decisions.
