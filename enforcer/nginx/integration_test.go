@@ -34,30 +34,42 @@ func start(t *testing.T, byPID bool) (*realtest.Gateway, Config) {
 		cfg.PIDFile = filepath.Join(dir, "nginx.pid")
 	}
 	c := realtest.NewClient(t, at[0])
-	old, reloaded := workers(t, dir), time.Time{}
+	old, reloaded := settled(t, dir, nil), time.Time{}
 	done := func(g *Gateway) {
 		if g.reloaded == reloaded {
 			return
 		}
-		realtest.Eventually(t, "new workers are in the place of the old ones", func() bool {
-			now := workers(t, dir)
-			return now != "" && !slices.ContainsFunc(strings.Fields(now), func(p string) bool { return slices.Contains(strings.Fields(old), p) })
-		})
-		old, reloaded = workers(t, dir), g.reloaded
+		old, reloaded = settled(t, dir, old), g.reloaded
 	}
 	return &realtest.Gateway{Rig: rig(t, cfg, done, c.Ask), Client: c,
 		Log: realtest.Log{Path: filepath.Join(dir, "access.log"), Marks: realtest.Marks}}, cfg
 }
 
+// settled waits until there are workers, none of them an old one, and for a while the same: the master forks one after the other.
+func settled(t testing.TB, dir string, old []string) []string {
+	t.Helper()
+	var now []string
+	since := time.Now()
+	realtest.Eventually(t, "new workers are in the place of the old ones", func() bool {
+		seen := workers(t, dir)
+		if !slices.Equal(seen, now) {
+			now, since = seen, time.Now()
+		}
+		return len(now) > 0 && time.Since(since) > 200*time.Millisecond &&
+			!slices.ContainsFunc(now, func(pid string) bool { return slices.Contains(old, pid) })
+	})
+	return now
+}
+
 // workers returns the ids of the master's children.
-func workers(t testing.TB, dir string) string {
+func workers(t testing.TB, dir string) []string {
 	t.Helper()
 	pid := strings.TrimSpace(read(t, filepath.Join(dir, "nginx.pid")))
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%s/task/%s/children", pid, pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	return strings.Fields(string(b))
 }
 
 // The conformance suite with a real NGINX.
