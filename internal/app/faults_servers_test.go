@@ -10,6 +10,7 @@ import (
 
 	"github.com/warder/warder/internal/app"
 	"github.com/warder/warder/internal/bus/bustest"
+	"github.com/warder/warder/internal/closedport"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/receivers"
 	"github.com/warder/warder/internal/store"
@@ -20,7 +21,7 @@ import (
 // stored, once each, when the broker appears.
 func TestUnreachableBroker(t *testing.T) {
 	t.Parallel()
-	address, port := closedPort(t)
+	address, port := closedport.Reserve(t)
 	r := newRig(t, func(c *app.Config) { c.Kafka.Brokers = []string{address} })
 	r.serves(20)
 	r.attack("203.0.113.1")
@@ -41,7 +42,7 @@ func TestUnreachableBroker(t *testing.T) {
 func TestBrokerGoesAndComes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	address, port := closedPort(t)
+	address, port := closedport.Reserve(t)
 	broker := bustest.Broker(t, dir, port)
 	r := newRig(t, func(c *app.Config) { c.Kafka.Brokers = []string{address} })
 	<-r.app.Up()
@@ -67,7 +68,7 @@ func TestBrokerGoesAndComes(t *testing.T) {
 // A ClickHouse that cannot be reached: blocks and alerts go on, and the events arrive when it appears, once each.
 func TestUnreachableStore(t *testing.T) {
 	t.Parallel()
-	address, _ := closedPort(t)
+	address, _ := closedport.Reserve(t)
 	r := newRig(t, func(c *app.Config) { c.Store.Addrs = []string{address} })
 	r.closes("203.0.113.1")
 	r.log.says("level=ERROR", "clickhouse is not ready", address, "cannot be reached", "store.addrs")
@@ -89,7 +90,7 @@ func TestUnreachableStore(t *testing.T) {
 // A mail server that cannot be reached: the webhook has the alert at once, and the mail comes when the server does, once.
 func TestUnreachableMailServer(t *testing.T) {
 	t.Parallel()
-	address, _ := closedPort(t)
+	address, _ := closedport.Reserve(t)
 	r := newRig(t, func(c *app.Config) { c.Sinks.Email = []email.Config{mailTo(address, email.Plaintext)} })
 	r.closes("203.0.113.1")
 	r.log.says("sink failed, will try again", "sink=mail", address+" cannot be reached", "connection refused", "check smarthost")
@@ -157,7 +158,7 @@ func TestEngineKilled(t *testing.T) {
 // afterwards an alert tells what its window could not see.
 func TestSpoolFull(t *testing.T) {
 	t.Parallel()
-	address, port := closedPort(t)
+	address, port := closedport.Reserve(t)
 	r := newRig(t, func(c *app.Config) {
 		c.Kafka.Brokers = []string{address}
 		c.Collector.Spool.SegmentSize, c.Collector.Spool.MaxMemory, c.Collector.Spool.MaxSize = 1<<20, 1<<20, 2<<20

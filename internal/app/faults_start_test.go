@@ -15,6 +15,7 @@ import (
 	"github.com/warder/warder/internal/app"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/bus/bustest"
+	"github.com/warder/warder/internal/closedport"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/store"
 	"github.com/warder/warder/internal/store/storetest"
@@ -68,7 +69,7 @@ func TestStartErrors(t *testing.T) {
 			// A file where a folder should be: not even root can write there.
 			in := file(t, t.TempDir(), "in-the-way", "not a folder\n")
 			good := settings(t, "http://127.0.0.1:1", "http://127.0.0.1:1/hook")
-			good.Admin.Listen, _ = closedPort(t)
+			good.Admin.Listen, _ = closedport.Reserve(t)
 			bad := good
 			bad.Sinks.Webhook = append(bad.Sinks.Webhook[:0:0], good.Sinks.Webhook...)
 			c.fault(t, &bad, in)
@@ -259,7 +260,7 @@ func TestStageFails(t *testing.T) {
 // An App that is stopped before anything could be reached ends at once and without an error.
 func TestStopBeforeUp(t *testing.T) {
 	t.Parallel()
-	address, _ := closedPort(t)
+	address, _ := closedport.Reserve(t)
 	r := newRig(t, func(c *app.Config) { c.Kafka.Brokers, c.Store.Addrs = []string{address}, []string{address} })
 	r.close()
 	select {

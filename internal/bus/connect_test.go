@@ -25,6 +25,7 @@ import (
 
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/bus/bustest"
+	"github.com/warder/warder/internal/closedport"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/tlsconf"
 )
@@ -54,20 +55,11 @@ func wantWords(t *testing.T, err error, words ...string) {
 	}
 }
 
-// freePort returns an address that nothing listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
-}
-
 func TestPingUnreachable(t *testing.T) {
 	cfg := bus.DefaultConfig()
-	cfg.Brokers = []string{freePort(t), freePort(t)}
+	first, _ := closedport.Reserve(t)
+	second, _ := closedport.Reserve(t)
+	cfg.Brokers = []string{first, second}
 	wantWords(t, pingError(t, cfg), cfg.Brokers[0], cfg.Brokers[1], "connection refused", "nothing listens there")
 
 	cfg.Brokers = []string{"kafka.invalid:9092"}
