@@ -75,7 +75,7 @@ type source struct {
 
 // plan lays out the campaigns.
 func (t *Traffic) plan() []*campaign {
-	kinds := methods()
+	kinds, programs := methods(), tools()
 	total := float64(t.cfg.Count) * hostileShare
 	span := t.cfg.End.Sub(t.cfg.Start)
 	n := min(max(int(total/120), len(kinds)), max(int(span.Hours()*2), len(kinds)), 2000)
@@ -88,7 +88,7 @@ func (t *Traffic) plan() []*campaign {
 		c.end = c.start.Add(length)
 		budget := total / float64(n)
 		c.share = min(budget/max(t.clock.events(c.start, c.end), 1), 0.25)
-		c.agent = tools()[t.rnd.IntN(len(tools()))]
+		c.agent = programs[t.rnd.IntN(len(programs))]
 		for range min(max(int(budget)/(2*m.after+20), 1), 1+t.rnd.IntN(m.most)) {
 			c.sources = append(c.sources, t.newSource())
 		}
