@@ -64,7 +64,9 @@ func TestFill(t *testing.T) {
 			t.Errorf("%s: %d", what, n)
 		}
 	}
-	t.Run("ledger", func(t *testing.T) { verify(t, texts("SELECT groupArray(line) FROM (SELECT line FROM ledger ORDER BY position)")) })
+	t.Run("ledger", func(t *testing.T) {
+		verify(t, texts("SELECT groupArray(line) FROM (SELECT line FROM ledger ORDER BY position)"))
+	})
 }
 
 // verify lets the ledger be judged as `warder audit verify` does.
