@@ -41,6 +41,7 @@ type App struct {
 	reg   *prometheus.Registry
 	admin *telemetry.Admin
 
+	reporter   *telemetry.Reporter
 	broker     *bus.Embedded
 	bus        *bus.Client
 	engine     *engine.Engine
@@ -96,6 +97,9 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 	if err := a.newBus(); err != nil {
 		return nil, err
 	}
+	if a.reporter, err = telemetry.NewReporter(cfg.Telemetry, instance(roles), a.report, a.reg, log); err != nil {
+		return nil, err
+	}
 	if err := a.newDecisions(); err != nil {
 		return nil, err
 	}
@@ -130,6 +134,7 @@ func New(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) (_ *Ap
 		if a.dispatcher, err = sinks.New(cfg.Sinks.Config, a.bus, receivers, log, a.reg); err != nil {
 			return nil, err
 		}
+		a.dispatcher.Report(a.reporter.Delivery)
 	}
 	if a.has(RoleStore) {
 		a.admin.Check("clickhouse", a.checkStore)

@@ -32,22 +32,24 @@ import (
 // Config is the whole configuration: each package's own, under one roof.
 type Config struct {
 	// DataDir holds everything that must survive a restart: spool, gateway state, embedded broker and engine.
-	DataDir    string                `yaml:"data_dir"`
-	Log        telemetry.LogConfig   `yaml:"log"`
-	Admin      telemetry.AdminConfig `yaml:"admin"`
-	Kafka      Kafka                 `yaml:"kafka"`
-	Store      store.Config          `yaml:"store"`
-	Engine     engine.Config         `yaml:"engine"` // when store.addrs is empty
-	Gateway    gateway.Config        `yaml:"gateway"`
-	Gateways   Gateways              `yaml:"gateways"`
-	AccessLogs []accesslog.Config    `yaml:"access_logs"`
-	Collector  collector.Config      `yaml:"collector"`
-	Rules      Rules                 `yaml:"rules"`
-	Detector   stage.Config          `yaml:"detector"`
-	Enforcer   Enforcer              `yaml:"enforcer"`
-	Audit      audit.Config          `yaml:"audit"`
-	API        api.Config            `yaml:"api"`
-	Sinks      Sinks                 `yaml:"sinks"`
+	DataDir string                `yaml:"data_dir"`
+	Log     telemetry.LogConfig   `yaml:"log"`
+	Admin   telemetry.AdminConfig `yaml:"admin"`
+	// Telemetry is what the process tells the store of itself.
+	Telemetry  telemetry.ReportConfig `yaml:"telemetry"`
+	Kafka      Kafka                  `yaml:"kafka"`
+	Store      store.Config           `yaml:"store"`
+	Engine     engine.Config          `yaml:"engine"` // when store.addrs is empty
+	Gateway    gateway.Config         `yaml:"gateway"`
+	Gateways   Gateways               `yaml:"gateways"`
+	AccessLogs []accesslog.Config     `yaml:"access_logs"`
+	Collector  collector.Config       `yaml:"collector"`
+	Rules      Rules                  `yaml:"rules"`
+	Detector   stage.Config           `yaml:"detector"`
+	Enforcer   Enforcer               `yaml:"enforcer"`
+	Audit      audit.Config           `yaml:"audit"`
+	API        api.Config             `yaml:"api"`
+	Sinks      Sinks                  `yaml:"sinks"`
 }
 
 // Kafka is the bus: a cluster, or without brokers the embedded one.
@@ -137,6 +139,7 @@ func DefaultConfig() Config {
 		DataDir:   defaultDataDir(),
 		Log:       telemetry.DefaultLogConfig(),
 		Admin:     telemetry.DefaultAdminConfig(),
+		Telemetry: telemetry.DefaultReportConfig(),
 		Kafka:     k,
 		Store:     store.DefaultConfig(),
 		Engine:    engine.DefaultConfig(),
@@ -191,6 +194,7 @@ func (c *Config) Validate() error {
 	errs := []error{
 		config.In("log", c.Log.Validate()),
 		config.In("admin", c.Admin.Validate()),
+		config.In("telemetry", c.Telemetry.Validate()),
 		config.In("kafka", c.Kafka.Validate()),
 		config.In("store", c.Store.Validate()),
 		config.In("engine", c.Engine.Validate()),

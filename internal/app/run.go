@@ -67,6 +67,7 @@ func (a *App) runPipeline(ctx context.Context) error {
 	stage := func(name string, fn func(context.Context) error) {
 		g.Go(func() error { return a.contain(ctx, name, fn) })
 	}
+	stage("telemetry", a.reporter.Run)
 	if a.decisions != nil {
 		stage("decisions", a.followDecisions)
 		stage("acknowledgements", a.acks.Run)
