@@ -79,7 +79,7 @@ func (s *Store) InsertDecisions(ctx context.Context, changes []Change) error {
 
 // newChanges returns the rows of those changes that are news.
 func (s *Store) newChanges(ctx context.Context, changes []Change) ([]changeRow, error) {
-	h, err := s.history(ctx, changes)
+	h, err := s.known(ctx, changes)
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +100,14 @@ func (s *Store) newChanges(ctx context.Context, changes []Change) ([]changeRow, 
 	return out, nil
 }
 
-// history is what the table knows of some decisions.
-type history struct {
+// known is what the table knows of some decisions.
+type known struct {
 	changes map[[16]byte]bool
 	newest  map[string][16]byte // id: content
 }
 
-func (s *Store) history(ctx context.Context, changes []Change) (history, error) {
-	h := history{changes: make(map[[16]byte]bool), newest: make(map[string][16]byte)}
+func (s *Store) known(ctx context.Context, changes []Change) (known, error) {
+	h := known{changes: make(map[[16]byte]bool), newest: make(map[string][16]byte)}
 	ids := make([]string, len(changes))
 	for i, c := range changes {
 		ids[i] = c.ID
