@@ -8,9 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/column/orderedmap"
+
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/event"
 	"github.com/warder/warder/internal/history"
+	"github.com/warder/warder/internal/store"
 )
 
 // receiver is a sink.
@@ -27,11 +30,11 @@ func receivers() []receiver {
 
 // deliveries writes how people and the SIEM were told of alerts. Once a day the mail server is away for an hour.
 func (f *filler) deliveries(ctx context.Context) error {
-	var rows [][]any
+	var rows []store.Delivery
 	add := func(r receiver, a *alert.Alert, at time.Time, attempt int, result, text string) {
-		id := event.NewID("deliveries", uint64(len(rows)))
 		if at.Before(f.end) {
-			rows = append(rows, []any{string(id[:]), at, r.name, r.kind, result, a.ID, uint32(1), uint32(attempt), uint64(lasting(f.rnd, r.took, 0.5)), text})
+			rows = append(rows, store.Delivery{ID: event.NewID("deliveries", uint64(len(rows))), Time: at, Sink: r.name, Kind: r.kind, Result: result,
+				Alert: a.ID, Records: 1, Attempt: uint32(attempt), Duration: lasting(f.rnd, r.took, 0.5), Error: text})
 		}
 	}
 	for _, x := range f.findings {
@@ -42,7 +45,7 @@ func (f *filler) deliveries(ctx context.Context) error {
 		}
 	}
 	f.sum.Deliveries = len(rows)
-	return f.rows(ctx, "deliveries (id, time, sink, kind, result, alert, records, attempt, duration, error)", rows)
+	return f.st.InsertDeliveries(ctx, rows)
 }
 
 func (f *filler) tell(r receiver, a *alert.Alert, add func(r receiver, a *alert.Alert, at time.Time, attempt int, result, text string)) {
@@ -141,12 +144,13 @@ func (f *filler) metrics(ctx context.Context) error {
 	return f.rows(ctx, metricsInto, rows)
 }
 
+// metricsInto is past the store's writer, which looks for repeats in every thousand rows and would take most of the time.
 const metricsInto = "metrics (time, instance, name, labels, kind, value)"
 
 // sample appends the rows of a series at one moment.
 func (f *filler) sample(rows [][]any, s *series, at time.Time, requests, busy float64, spike bool) [][]any {
 	add := func(name string, labels map[string]string, value float64) {
-		rows = append(rows, []any{at, s.instance, name, labels, s.kind, value})
+		rows = append(rows, []any{at, s.instance, name, orderedmap.FromMap(labels), s.kind, value})
 	}
 	if s.kind == "gauge" {
 		v := s.rate * (0.3 + 0.7*busy) * (0.9 + 0.2*f.rnd.Float64())
@@ -213,7 +217,7 @@ func (f *filler) baselines(ctx context.Context) error {
 		r := f.t.api.routes[i*3%len(f.t.api.routes)]
 		all = append(all, subject{"requests", "route", r.template, r.template, 3 * r.weight})
 	}
-	var rows [][]any
+	var rows []store.Baseline
 	for at := start.Truncate(step); at.Before(f.end); at = at.Add(step) {
 		for _, s := range all {
 			expected := s.base * rhythm(at) * step.Minutes() / 60
@@ -222,9 +226,10 @@ func (f *filler) baselines(ctx context.Context) error {
 				value *= 2.5 + 6*f.rnd.Float64()
 			}
 			width := expected*0.4 + 1
-			rows = append(rows, []any{at, s.model, s.kind, s.entity, s.route, value, expected, max(expected-width, 0), expected + width, math.Abs(value-expected) / (width / 3)})
+			rows = append(rows, store.Baseline{Time: at, Model: s.model, Kind: s.kind, Entity: s.entity, Route: s.route, Value: value, Expected: expected,
+				Low: max(expected-width, 0), High: expected + width, Score: math.Abs(value-expected) / (width / 3)})
 		}
 	}
 	f.sum.Baselines = len(rows)
-	return f.rows(ctx, "baselines (time, model, kind, entity, route, value, expected, low, high, score)", rows)
+	return f.st.InsertBaselines(ctx, rows)
 }
