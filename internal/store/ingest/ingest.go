@@ -1,4 +1,5 @@
-// Package ingest is the store's stage: it takes events, alerts, decisions and the ledger from the bus into ClickHouse, each once.
+// Package ingest is the store's stage: it takes events, alerts, decisions, the ledger and Warder's own figures from the bus into ClickHouse,
+// each once.
 //
 // The offset of a record is committed when it is in the table. A store that is away holds its consumers up, and nothing else; the
 // bus tries again, later and later up to 30 s, and logs. What cannot be decoded goes to the dead letters and is passed over.
@@ -60,6 +61,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 	g.Go(func() error { return i.client.Consume(ctx, GroupAlerts, bus.TopicAlerts, i.openAlerts) })
 	g.Go(func() error { return i.client.Consume(ctx, GroupDecisions, bus.TopicDecisions, i.openDecisions) })
 	g.Go(func() error { return i.client.Consume(ctx, GroupAudit, bus.TopicAudit, i.openAudit) })
+	g.Go(func() error { return i.client.Consume(ctx, GroupTelemetry, bus.TopicTelemetry, i.openTelemetry) })
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("store stage: %w", err)
 	}

@@ -159,7 +159,8 @@ func TestEverythingArrivesOnce(t *testing.T) {
 func TestWhatCannotBeDecodedIsSetAside(t *testing.T) {
 	c, s := bustest.New(t), storetest.Open(t)
 	bad := []byte("\xff not a record")
-	recs := append([]bus.Record{record(bus.TopicEvents, 0, bad), record(bus.TopicAlerts, 0, bad), record(bus.TopicDecisions, 0, bad), record(bus.TopicAudit, 0, bad)}, events(1, 10)...)
+	recs := append([]bus.Record{record(bus.TopicEvents, 0, bad), record(bus.TopicAlerts, 0, bad), record(bus.TopicDecisions, 0, bad), record(bus.TopicAudit, 0, bad),
+		record(bus.TopicTelemetry, 0, bad)}, events(1, 10)...)
 	if err := c.Produce(t.Context(), recs...); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,7 @@ func TestWhatCannotBeDecodedIsSetAside(t *testing.T) {
 	eventually(t, func() error {
 		letters := 0
 		err := c.ReadPartition(t.Context(), bus.TopicDeadLetters, 0, func(bus.Record) error { letters++; return nil })
-		if letters != 4 {
+		if letters != 5 {
 			err = errors.Join(err, fmt.Errorf("%d dead letters", letters))
 		}
 		return err
