@@ -3,6 +3,7 @@ package synthetic
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -44,6 +45,9 @@ const (
 
 // Fill writes a history: requests, and everything that Warder and people would have made of them. The same options make the same rows.
 func Fill(ctx context.Context, st *store.Store, o Options) (Summary, error) {
+	if o.Conn == nil {
+		return Summary{}, errors.New("synthetic: conn is missing: give a connection to the store's database, such as storetest.Conn")
+	}
 	if o.Span == 0 {
 		o.Span = 24 * time.Hour
 	}

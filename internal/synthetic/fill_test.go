@@ -1,6 +1,7 @@
 package synthetic_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -12,12 +13,12 @@ import (
 )
 
 // fill writes a history of two days into a new database and returns what asks it for a number, and for a list.
-func fill(t *testing.T) (synthetic.Summary, func(sql string) uint64, func(sql string) []string) {
+func fill(t *testing.T, events int) (synthetic.Summary, func(sql string) uint64, func(sql string) []string) {
 	t.Helper()
 	cfg := storetest.Config(t)
 	st, conn := storetest.OpenConfig(t, cfg), storetest.Conn(t, cfg)
 	sum, err := synthetic.Fill(t.Context(), st, synthetic.Options{Seed: 3, End: time.Date(2026, 11, 12, 9, 30, 0, 0, time.UTC), Span: 48 * time.Hour,
-		Events: 30_000, Clients: 3000, Users: 2000, Conn: conn})
+		Events: events, Clients: 3000, Users: 2000, Conn: conn})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func fill(t *testing.T) (synthetic.Summary, func(sql string) uint64, func(sql st
 }
 
 func TestFill(t *testing.T) {
-	sum, number, texts := fill(t)
+	sum, number, texts := fill(t, 30_000)
 	rows := func(table string) int { return int(number("SELECT count() FROM " + table + " FINAL")) }
 	got := synthetic.Summary{Events: rows("events"), Alerts: rows("alerts"), Decisions: rows("decisions"), Ledger: rows("ledger"), Triage: rows("triage"),
 		Deliveries: rows("deliveries"), Metrics: rows("metrics"), Baselines: rows("baselines"), Audit: rows("audit")}
@@ -67,6 +68,31 @@ func TestFill(t *testing.T) {
 	t.Run("ledger", func(t *testing.T) {
 		verify(t, texts("SELECT groupArray(line) FROM (SELECT line FROM ledger ORDER BY position)"))
 	})
+}
+
+// The same options make the same rows.
+func TestFillAgain(t *testing.T) {
+	var first map[string]uint64
+	for range 2 {
+		_, number, _ := fill(t, 2000)
+		sums := map[string]uint64{}
+		for _, table := range []string{"events", "decisions", "ledger", "triage", "deliveries", "metrics", "baselines", "audit"} {
+			sums[table] = number("SELECT sum(cityHash64(*)) FROM " + table)
+		}
+		sums["alerts"] = number("SELECT sum(cityHash64(id, record)) FROM alerts") // the order in which a map's keys are stored is any
+		if first == nil {
+			first = sums
+		}
+		if d := cmp.Diff(first, sums); d != "" {
+			t.Errorf("sums of the tables (-first +second):\n%s", d)
+		}
+	}
+}
+
+func TestFillNeedsConnection(t *testing.T) {
+	if _, err := synthetic.Fill(t.Context(), nil, synthetic.Options{Events: 1}); err == nil || !strings.Contains(err.Error(), "conn is missing") {
+		t.Errorf("got error %v", err)
+	}
 }
 
 // verify lets the ledger be judged as `warder audit verify` does.
