@@ -1,6 +1,8 @@
 package app
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/warder/warder/enforcer"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/decision/active"
@@ -17,6 +19,9 @@ func (a *App) EnginePID() int { return a.engine.PID() }
 
 // Bus is the bus client.
 func (a *App) Bus() *bus.Client { return a.bus }
+
+// Registry is where the process's metrics are.
+func (a *App) Registry() *prometheus.Registry { return a.reg }
 
 // Decisions is what the gateways answer from.
 func (a *App) Decisions() *active.Set { return a.decisions }

@@ -13,7 +13,6 @@ import (
 	"github.com/warder/warder/internal/closedport"
 	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/receivers"
-	"github.com/warder/warder/internal/store"
 	"github.com/warder/warder/sinks/email"
 )
 
@@ -122,12 +121,7 @@ func mailTo(address string, s email.Security) email.Config {
 // The engine killed with -9 while requests come in: it is started again, and every event is in the store once.
 func TestEngineKilled(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *app.Config) {
-		name := c.Store.Database
-		c.Store = store.DefaultConfig()
-		c.Store.Database = name
-		c.Engine.Memory = 1 << 30
-	})
+	r := newRig(t, ownEngine)
 	<-r.app.Up()
 	r.server = r.app.EngineConfig()
 	var wg sync.WaitGroup

@@ -16,12 +16,7 @@ import (
 // events do.
 func TestDeadStoreLosesNothing(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *app.Config) {
-		name := c.Store.Database
-		c.Store = store.DefaultConfig()
-		c.Store.Database = name
-		c.Engine.Memory = 1 << 30
-	})
+	r := newRig(t, ownEngine)
 	<-r.app.Up()
 	r.server = r.app.EngineConfig()
 	r.closes("203.0.113.1")
@@ -41,6 +36,14 @@ func TestDeadStoreLosesNothing(t *testing.T) {
 	if n := len(r.answered); n < 600 {
 		t.Errorf("only %d requests were answered", n)
 	}
+}
+
+// ownEngine gives Warder an engine of its own, which a test may kill.
+func ownEngine(c *app.Config) {
+	name := c.Store.Database
+	c.Store = store.DefaultConfig()
+	c.Store.Database = name
+	c.Engine.Memory = 1 << 30
 }
 
 func (r *rig) signal(pid int, s syscall.Signal) {

@@ -1,12 +1,37 @@
 package app_test
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/warder/warder/internal/app"
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/synthetic"
 )
+
+// The metrics of a made-up history are ones that Warder has: what is built on the one works on the other.
+func TestSyntheticMetricsAreReal(t *testing.T) {
+	r := newRig(t, ownEngine)
+	<-r.app.Up()
+	name := regexp.MustCompile(`fqName: "([^"]+)"`)
+	have := map[string]bool{}
+	described := make(chan *prometheus.Desc)
+	go func() {
+		defer close(described)
+		r.app.Registry().Describe(described)
+	}()
+	for d := range described {
+		have[name.FindStringSubmatch(d.String())[1]] = true
+	}
+	for _, n := range synthetic.MetricNames() {
+		if !have[n] {
+			t.Errorf("Warder has no metric %s: change internal/synthetic/series.tsv", n)
+		}
+	}
+}
 
 // What a process says of itself under /metrics, and how its sinks fare, is in the store.
 func TestTelemetryIsStored(t *testing.T) {

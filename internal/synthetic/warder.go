@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // for the table of metrics
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,16 @@ type series struct {
 	bounds               []float64
 	count, sum           float64
 	buckets              []float64 // one for each bound
+}
+
+// MetricNames returns the names of Warder's own metrics that a history holds, those of histograms without _count, _sum and _bucket.
+func MetricNames() []string {
+	var out []string
+	for line := range strings.Lines(seriesTable) {
+		out = append(out, strings.Split(line, "\t")[2])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func allSeries() []*series {
