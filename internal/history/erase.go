@@ -5,7 +5,7 @@ import "context"
 // Eraser deletes what the history holds of one person.
 type Eraser interface {
 	// Erase deletes what is stored of a client or user. With dryRun it only counts. It can be run again; what came in the meantime is deleted then.
-	Erase(ctx context.Context, by string, e EntityID, dryRun bool) (*Erasure, error)
+	Erase(ctx context.Context, e EntityID, dryRun bool) (*Erasure, error)
 }
 
 // Erasure tells what was deleted, or with a dry run would be.
