@@ -1,6 +1,9 @@
 package history
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 // Eraser deletes what the history holds of one person.
 type Eraser interface {
@@ -20,4 +23,18 @@ type ErasedTable struct {
 	Rows   uint64 `json:"rows"`
 	Action string `json:"action"`           // deleted, blanked (the row stays, the name in it goes) or kept
 	Reason string `json:"reason,omitempty"` // why it is kept
+}
+
+// ErasureRequest asks for an erasure.
+type ErasureRequest struct {
+	EntityID
+	DryRun bool `json:"dry_run"`
+}
+
+// GuessKind returns [Address] for an IP address and [Principal] for the rest.
+func GuessKind(value string) string {
+	if _, err := netip.ParseAddr(value); err == nil {
+		return Address
+	}
+	return Principal
 }

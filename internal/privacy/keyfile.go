@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -28,20 +29,34 @@ func NewKeyFile(path string) error {
 // DestroyKeyFile overwrites the key with zeros and removes the file: from then on nobody can tell whom the pseudonyms made with it stand for.
 // Copies elsewhere, and older blocks of a journaling or copying file system, are beyond its reach.
 func DestroyKeyFile(path string) error {
-	b, err := os.ReadFile(path)
+	key, err := ReadKeyFile(path)
 	if err != nil {
 		return err
-	}
-	if _, err = hex.DecodeString(strings.TrimSpace(string(b))); err != nil || len(strings.TrimSpace(string(b))) != 2*KeySize {
-		return fmt.Errorf("%s does not look like a key of `warder privacy key new`: it is left alone", path)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(strings.Repeat("0", len(b)))
+	_, err = f.WriteString(strings.Repeat("0", len(key)))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Remove(path)
+}
+
+// ReadKeyFile returns the key in a file, as it is written there, or says that it is none.
+func ReadKeyFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 4*KeySize))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	key := strings.TrimSpace(string(b))
+	if _, err = hex.DecodeString(key); err != nil || len(key) != 2*KeySize {
+		return "", fmt.Errorf("%s does not hold a key of `warder privacy key new`", path)
+	}
+	return key, nil
 }

@@ -3,7 +3,6 @@ package privacy
 import (
 	"context"
 	"errors"
-	"net/netip"
 
 	"github.com/warder/warder/internal/history"
 )
@@ -61,12 +60,7 @@ func (r Reader) Decisions(ctx context.Context, f history.DecisionFilter) ([]hist
 }
 
 // values are the names of an entity whose kind was not said.
-func (r Reader) values(value string) []string {
-	if _, err := netip.ParseAddr(value); err == nil {
-		return r.Names.Stored(history.Address, value)
-	}
-	return r.Names.Stored(history.Principal, value)
-}
+func (r Reader) values(value string) []string { return r.Names.Stored(history.GuessKind(value), value) }
 
 // firstFound asks under each name until one has an answer.
 func firstFound[T any](names []string, ask func(name string) ([]T, error)) ([]T, error) {
