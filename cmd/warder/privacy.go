@@ -88,7 +88,10 @@ func newPrivacyPseudonym(s streams) *cobra.Command {
 searches and for queries in Grafana.`,
 		Example: "  warder privacy pseudonym --key privacy.key alice@example.com 203.0.113.9",
 		Args:    someArgs("users or addresses")}
-	c.RunE = func(_ *cobra.Command, args []string) error {
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if keyFile == "" {
+			return wrong(c, "--key is needed: the file with the key of the pseudonyms")
+		}
 		key, err := privacy.ReadKeyFile(keyFile)
 		if err != nil {
 			return usageError{fmt.Errorf("--key: %w", err)}
@@ -103,7 +106,6 @@ searches and for queries in Grafana.`,
 		return nil
 	}
 	c.Flags().StringVar(&keyFile, "key", "", "`file` with the key")
-	_ = c.MarkFlagRequired("key")
 	return c
 }
 
