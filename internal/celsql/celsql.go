@@ -11,6 +11,7 @@ package celsql
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -64,9 +65,10 @@ const (
 	maxSQL        = 128 << 10 // bytes of all conditions; ClickHouse takes 256 KiB of text
 )
 
-// Translate translates a checked filter over the fields of the table. It never fails: what cannot be translated is left to Go.
-func Translate(a *ast.AST, table Table) *Query {
-	t := &translator{table: table, seen: map[string]string{}}
+// Translate translates a checked filter over the fields of the table. Parameters are named by the prefix and a number. It never fails: what
+// cannot be translated is left to Go.
+func Translate(a *ast.AST, table Table, prefix string) *Query {
+	t := &translator{table: table, prefix: prefix, seen: map[string]int{}}
 	q := &Query{Fields: fields(a.Expr(), table)}
 	for _, part := range conjuncts(a.Expr(), nil) {
 		text, err := cel.ExprToString(part, a.SourceInfo())
@@ -122,11 +124,12 @@ func fields(e ast.Expr, table Table) []string {
 // translator translates the parts of one filter.
 type translator struct {
 	table  Table
+	prefix string
 	params []Param
-	seen   map[string]string // parameter by type and value
-	bytes  int               // of the parameters
-	sql    int               // bytes of the conditions so far
-	nodes  int               // steps of the part at hand
+	seen   map[string]int // place of a parameter by its type and value
+	bytes  int            // of the parameters
+	sql    int            // bytes of the conditions so far
+	nodes  int            // steps of the part at hand
 }
 
 // part translates one part. A part that is too large leaves nothing behind.
@@ -139,17 +142,8 @@ func (t *translator) part(e ast.Expr) cond {
 		return c
 	}
 	t.params, t.bytes = t.params[:params], bytes
-	for key, name := range t.seen {
-		if number(name) >= params {
-			delete(t.seen, key)
-		}
-	}
+	maps.DeleteFunc(t.seen, func(_ string, place int) bool { return place >= params })
 	return never("it is too large for SQL")
-}
-
-func number(name string) (n int) {
-	_, _ = fmt.Sscanf(name, "p%d", &n)
-	return n
 }
 
 // step counts a step of the translation; false ends it.
@@ -161,14 +155,14 @@ func (t *translator) step() bool {
 // param makes a value a parameter and returns how the SQL writes it.
 func (t *translator) param(typ string, value any, size int) string {
 	key := fmt.Sprintf("%s %#v", typ, value)
-	name, ok := t.seen[key]
+	place, ok := t.seen[key]
 	if !ok {
-		name = fmt.Sprintf("p%d", len(t.params))
-		t.seen[key] = name
-		t.params = append(t.params, Param{name, value})
+		place = len(t.params)
+		t.seen[key] = place
+		t.params = append(t.params, Param{fmt.Sprintf("%s%d", t.prefix, place), value})
 		t.bytes += size
 	}
-	return "{" + name + ":" + typ + "}"
+	return "{" + t.params[place].Name + ":" + typ + "}"
 }
 
 func (t *translator) text(s string) string { return t.param("String", s, len(s)) }

@@ -238,7 +238,7 @@ func TestSQLSaysWhatGoSays(t *testing.T) {
 	exact, useful := 0, 0
 	for range rounds {
 		text, f := g.filter(t)
-		q := celsql.Translate(f.AST(), celsql.Events())
+		q := celsql.Translate(f.AST(), celsql.Events(), "p")
 		var want []uint64
 		for _, e := range held {
 			if ok, _ := f.Match(e); ok {
