@@ -72,20 +72,21 @@ func spans() []history.Span {
 func about(t *testing.T, events []*event.Event, span history.Span, filter string) []*event.Event {
 	t.Helper()
 	var out []*event.Event
+	holds := func(*event.Event) bool { return true }
+	if filter != "" {
+		f, err := compile(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds = func(e *event.Event) bool { ok, _ := f.Match(e); return ok }
+	}
 	for _, e := range events {
 		if !span.Since.IsZero() && e.Time.Before(span.Since) || !span.Until.IsZero() && !e.Time.Before(span.Until) {
 			continue
 		}
-		if filter != "" {
-			f, err := compile(filter)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ok, _ := f.Match(e); !ok {
-				continue
-			}
+		if holds(e) {
+			out = append(out, e)
 		}
-		out = append(out, e)
 	}
 	return out
 }
