@@ -12,6 +12,8 @@ package celsql
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -88,7 +90,8 @@ func Translate(a *ast.AST, table Table, prefix string) *Query {
 		}
 		q.Rest = append(q.Rest, Rest{text, c.why})
 	}
-	q.Params = t.params
+	used := strings.Join(q.Where, " ")
+	q.Params = slices.DeleteFunc(t.params, func(p Param) bool { return !strings.Contains(used, "{"+p.Name+":") })
 	return q
 }
 

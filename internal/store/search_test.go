@@ -170,7 +170,10 @@ func TestQuestionsThatCannotBeAsked(t *testing.T) {
 			_, err := r.Search(t.Context(), history.Search{Span: history.Span{Since: now, Until: now}}, nil)
 			return err
 		},
-		"filter:1:9": func() error { _, err := r.Explain(t.Context(), history.Search{Filter: "true && request.metod"}); return err },
+		"filter:1:9": func() error {
+			_, err := r.Explain(t.Context(), history.Search{Filter: "true && request.metod"})
+			return err
+		},
 		"request.path":  func() error { _, err := r.Top(t.Context(), history.Top{Field: "request.headers"}); return err },
 		"api.route":     func() error { _, err := r.Timeline(t.Context(), history.Timeline{By: "route"}); return err },
 		"true or false": func() error { _, err := r.Top(t.Context(), history.Top{Field: "api.route", Filter: "1"}); return err },
