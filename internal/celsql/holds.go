@@ -70,18 +70,22 @@ func (t *translator) join(args []ast.Expr, want, all bool) cond {
 	return out
 }
 
+// pair translates two values that are compared with one another.
+func (t *translator) pair(x, y ast.Expr) (a, b value, why string) {
+	if a, why = t.value(x); why == "" {
+		b, why = t.value(y)
+	}
+	if why == "" && (a.kind != b.kind || a.kind > timeValue) {
+		why = "values of these types are compared in Go"
+	}
+	return a, b, why
+}
+
 // equal translates a == b.
 func (t *translator) equal(x, y ast.Expr, want bool) cond {
-	a, why := t.value(x)
+	a, b, why := t.pair(x, y)
 	if why != "" {
 		return never(why)
-	}
-	b, why := t.value(y)
-	if why != "" {
-		return never(why)
-	}
-	if a.kind != b.kind || a.kind == listValue || a.kind == mapValue || a.kind == boolValue {
-		return never("values of these types are compared in Go")
 	}
 	def := join(a.def, b.def)
 	switch {
@@ -97,16 +101,9 @@ func (t *translator) equal(x, y ast.Expr, want bool) cond {
 
 // ordered translates a < b and its like.
 func (t *translator) ordered(op string, x, y ast.Expr, want bool) cond {
-	a, why := t.value(x)
+	a, b, why := t.pair(x, y)
 	if why != "" {
 		return never(why)
-	}
-	b, why := t.value(y)
-	if why != "" {
-		return never(why)
-	}
-	if a.kind != b.kind || a.kind == listValue || a.kind == mapValue || a.kind == boolValue {
-		return never("values of these types are compared in Go")
 	}
 	return test(a.sql+" "+op+" "+b.sql, want, join(a.def, b.def))
 }

@@ -19,7 +19,6 @@ const (
 	timeValue
 	listValue // of texts
 	mapValue  // of texts
-	boolValue
 	optionalValue
 )
 

@@ -300,3 +300,21 @@ func TestTimelineCountsWhatTheRulesWould(t *testing.T) {
 		}
 	}
 }
+
+func TestExplain(t *testing.T) {
+	r := searcher(t, nil)
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	plan, err := r.Explain(t.Context(), history.Search{Span: history.Span{Since: at}, Filter: `api.route == "/a'b" && decode(request.query) == "x"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := history.Plan{
+		Pushed: []string{`api.route == "/a'b"`}, Rest: []string{`decode(request.query) == "x": decode() is evaluated in Go`},
+		SQL: "SELECT e.id, e.query, e.route, e.source_address, e.time FROM events AS e WHERE e.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')" +
+			" AND e.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC') AND e.route = {p0:String}",
+		Params: []history.Param{{Name: "first", Value: fmt.Sprint(at.UnixNano())}, {Name: "last", Value: "4102444799000000000"}, {Name: "p0", Value: "/a'b"}},
+	}
+	if diff := cmp.Diff(want, plan); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
