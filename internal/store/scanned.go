@@ -14,7 +14,8 @@ import (
 type scannedKey struct{}
 
 // counting returns a context whose statements add the rows that ClickHouse reads for them to n. The native protocol reports them while it
-// works; over HTTP they stand in a header, which is right once the statement is done and therefore waited for.
+// works; over HTTP they stand in a header, which is right once the statement is done and is therefore waited for. Results that are too large to be
+// held until then are counted by the rows that come back, which is the least that was read.
 func (s *Store) counting(ctx context.Context, n *atomic.Uint64) context.Context {
 	if s.cfg.Protocol == HTTP {
 		return context.WithValue(ctx, scannedKey{}, n)

@@ -17,6 +17,7 @@ import (
 const (
 	page      = history.MaxRows
 	largePage = 50_000
+	heldPage  = 1_000 // as many may be held by ClickHouse until the last is found
 )
 
 // errEnough ends a search that has found what it wants.
@@ -142,6 +143,7 @@ func (s *searching) inSQL(ctx context.Context, first, last int64, at *event.Even
 	st.param("limit", int64(s.wanted()))
 	st.tail = s.order() + " LIMIT {limit:UInt64}"
 	rows, wanted := 0, s.wanted()
+	st.large = wanted > heldPage
 	var end *event.Event
 	err := s.ask(ctx, "search events", st, s.budget, func(row driver.Rows) error {
 		e, err := scanEvent(row)

@@ -87,6 +87,7 @@ func (r *Searcher) candidates(fields []string) *statement {
 func (s *searching) sift(ctx context.Context, first, last int64, at *event.Event, fields []string, fn func(*partial) error) error {
 	fields = append(slices.Clip(s.query.Fields), fields...)
 	st := s.candidates(fields)
+	st.large = true
 	st.between(first, last)
 	st.filter(s.query)
 	s.behind(st, at)

@@ -61,6 +61,7 @@ type statement struct {
 	conditions []string
 	tail       string
 	params     []celsql.Param
+	large      bool // the result is not to be held anywhere: it is read while it is made
 }
 
 func (s *statement) where(conditions ...string) { s.conditions = append(s.conditions, conditions...) }
@@ -125,8 +126,11 @@ func (r *Searcher) ask(ctx context.Context, what string, st *statement, b *budge
 	}
 	settings := clickhouse.Settings{"max_execution_time": seconds, "max_memory_usage": int64(limits.Memory), "max_rows_to_read": rows,
 		"max_bytes_before_external_sort": int64(limits.Memory) / 3, "max_bytes_before_external_group_by": int64(limits.Memory) / 3}
-	if r.store.cfg.Protocol == HTTP {
-		settings["wait_end_of_query"] = 1 // for the summary, and so that a limit is an error before the first row
+	switch each := scan; {
+	case r.store.cfg.Protocol == HTTP && st.large:
+		scan = func(row driver.Rows) error { b.scanned.Add(1); return each(row) }
+	case r.store.cfg.Protocol == HTTP:
+		settings["wait_end_of_query"] = 1 // for the summary
 	}
 	ctx, cancel := context.WithCancel(clickhouse.Context(ctx, clickhouse.WithSettings(settings)))
 	defer cancel() // before the rows are closed: what is not read is not waited for
