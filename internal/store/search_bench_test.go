@@ -66,8 +66,8 @@ func many(b *testing.B) (*store.Searcher, int) {
 				shown[i] = fmt.Sprintf("toIPv6(concat('::ffff:198.', toString(%d), '.', splitByChar('.', toString(e.source_address))[3], '.', splitByChar('.', toString(e.source_address))[4]))", 51+copied%20)
 			}
 		}
-		sql := "INSERT INTO events (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(shown, ", ") + " FROM events AS e WHERE e.seq <= {seed:UInt64} AND e.tap = 'edge'"
-		if err := conn.Exec(ctx, strings.ReplaceAll(sql, "{seed:UInt64}", strconv.Itoa(seed))); err != nil {
+		sql := "INSERT INTO events (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(shown, ", ") + " FROM events AS e WHERE e.time >= toDateTime({noon}, 'UTC')"
+		if err := conn.Exec(ctx, strings.ReplaceAll(sql, "{noon}", strconv.FormatInt(noon().Unix(), 10))); err != nil {
 			b.Fatal(err)
 		}
 	}
