@@ -41,6 +41,12 @@ GROUP BY time, key
 HAVING b[-1].2 > 0`, key, growth(piece, where))
 }
 
+// bucketsInAll is [buckets] of the whole span, as one piece.
+func bucketsInAll(key, where string) string {
+	return fmt.Sprintf("SELECT key, arraySort(groupArray((p.1, p.2))) AS b FROM (SELECT key, (x.1, sum(x.2)) AS p FROM (SELECT key, arrayJoin(b) AS x FROM (%s)) GROUP BY key, x.1) GROUP BY key",
+		buckets(minutes, key, where))
+}
+
 // quantile is SQL for a quantile of the column b of [buckets], with the same interpolation as Prometheus has; above the last finite bound it
 // is that bound.
 func quantile(q float64) string {
