@@ -54,7 +54,9 @@ type Panel struct {
 	Height      int         // grid units of 30 pixels
 	Unit        string      // Grafana's unit id: "short", "reqps", "percentunit", "bytes", "ms", "s", "dtdurations", "none"
 	Thresholds  []Threshold // first one's Value is ignored: the colour of everything below the second
-	Stack       bool
+	// Neutral says why a Stat or Gauge has no thresholds: what it shows is neither good nor bad.
+	Neutral string
+	Stack   bool
 	// Query is SQL with the macros of Grafana's ClickHouse data source: $__timeFilter(column), $__timeFilter_ms(column), $__dateFilter(column),
 	// $__fromTime, $__toTime, $__timeInterval(column), $__interval_s, and the board's variables by way of [text] and [among] only: Grafana's own
 	// quoting leaves backslashes alone, which ClickHouse reads as an escape. A table by the hour is asked from the hour that the span begins in:
