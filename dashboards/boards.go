@@ -4,9 +4,9 @@ package dashboards
 func Boards() []Board {
 	return []Board{
 		overview(),
-		// triage(),
-		// attacker(),
-		// enforcement(),
-		// inventory(),
+		triage(),
+		attacker(),
+		enforcement(),
+		inventory(),
 	}
 }

@@ -34,6 +34,8 @@ func (a asked) expand(query string) (string, error) {
 
 const conditionalAll = "$__conditionalAll("
 
+var replacing = regexp.MustCompile("[$]['`&$0-9]")
+
 // conditions leaves a condition on a variable out where the variable is All or empty.
 func (a asked) conditions(query string) (string, error) {
 	for {
@@ -46,6 +48,9 @@ func (a asked) conditions(query string) (string, error) {
 			return "", fmt.Errorf("%s: want a condition and a variable: %w", query[at:], err)
 		}
 		condition := args[0]
+		if replacing.MatchString(condition) {
+			return "", fmt.Errorf("%s: the plugin hands it to JavaScript's replace, to which this dollar is no dollar", condition)
+		}
 		if v := a.values[strings.TrimSpace(args[1])[1:]]; len(v) == 0 || strings.Join(v, ",") == "" {
 			condition = "1=1"
 		}
@@ -167,7 +172,7 @@ func TestExpand(t *testing.T) {
 		{"n / $__interval_s", "n / 90"},
 		{"x = " + text("entity"), `x = decodeURLComponent('%5C%27%20OR%201%3D1%20--')`},
 		{among("x", "all"), "1=1"},
-		{among("x", "api"), `has(splitByChar(',', replaceRegexpOne(decodeURLComponent('%7Ba%2Cb%7D'), '^\\{(.*)\\}$', '\\1')), toString(x))`},
+		{among("x", "api"), `has(splitByChar(',', replaceRegexpOne(decodeURLComponent('%7Ba%2Cb%7D'), '^\\{(.*)\\}\\z', '\\1')), toString(x))`},
 	}
 	for _, tt := range tests {
 		got, err := a.expand(tt.query)
@@ -178,7 +183,7 @@ func TestExpand(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.query, diff)
 		}
 	}
-	for _, bad := range []string{"$__timefilter(x)", "$__timeFilter", "$__timeFilter(f(x))", "$__fromTime(x)", "$__conditionalAll(x)", "$__conditionalAll(x", "${api:sqlstring}"} {
+	for _, bad := range []string{"$__timefilter(x)", "$__timeFilter", "$__timeFilter(f(x))", "$__fromTime(x)", "$__conditionalAll(x)", "$__conditionalAll(x", "$__conditionalAll(x = '$', $api)", "${api:sqlstring}"} {
 		if got, err := a.expand(bad); err == nil {
 			t.Errorf("%s became %s, want an error", bad, got)
 		}

@@ -8,11 +8,15 @@ func text(variable string) string {
 	return "decodeURLComponent('${" + variable + ":percentencode}')"
 }
 
-// among is a condition: the column, or expression, has one of the values that are chosen for a variable with several, or All are. Grafana
-// writes several values as {a,b}; values with a comma cannot be told apart, so variables list none.
+// several is the values of a variable with several, as an array. Grafana writes them as {a,b}; a value with a comma cannot be told from two.
+// The pattern ends in \z, as the plugin hands the condition to JavaScript's replace, to which a dollar and a quote mean something.
+func several(variable string) string {
+	return "splitByChar(',', replaceRegexpOne(" + text(variable) + ", '^\\\\{(.*)\\\\}\\\\z', '\\\\1'))"
+}
+
+// among is a condition: the column, or expression, has one of the values that are chosen for a variable with several, or All are.
 func among(column, variable string) string {
-	list := "replaceRegexpOne(" + text(variable) + ", '^\\\\{(.*)\\\\}$', '\\\\1')"
-	return "$__conditionalAll(has(splitByChar(',', " + list + "), toString(" + column + ")), $" + variable + ")"
+	return "$__conditionalAll(has(" + several(variable) + ", toString(" + column + ")), $" + variable + ")"
 }
 
 // step is the shortest interval that makes sense for a query: what the coarsest rollup that it reads is kept by.

@@ -12,7 +12,7 @@ SELECT unhex(leftPad(hex(number), 32, '0')) AS id, fromUnixTimestamp64Nano(toInt
     if(r2 % 3 = 0, '', concat('user-', toString(client))) AS principal_id, if(principal_id = '', '', 'jwt') AS principal_type,
     if(principal_id = '', '', concat('tenant-', toString(client % 12))) AS tenant,
     multiIf(code IN (401, 403), 'failure', principal_id = '', 'anonymous', 'success') AS auth_outcome,
-    ['/login', '/users/{id}', '/orders', '/orders/{id}', '/search', '/admin/export', '/v1/chat', '/health', '/old/report'][1 + r1 % 9] AS route,
+    ['/login', '/users/{id}', '/orders', '/orders/{id}', '/search', '/admin/export', '/v1/chat', '/health', if(number > {rows} * 0.9, '/beta', '/old/report')][1 + r1 % 9] AS route,
     if(route = '/old/report', 'v1', 'v2') AS api_version, ['shop', 'accounts', 'assistant'][1 + r1 % 3] AS api_name, 'TLSv1.3' AS tls_version,
     if(route = '/v1/chat', ['large', 'small'][1 + r2 % 2], '') AS model, if(model = '', 0, 50 + r3 % 4000) AS prompt_tokens,
     if(model = '', 0, 20 + r2 % 900) AS completion_tokens, if(attacker AND r2 % 2 = 0, 'decision-1', '') AS enforced_by,
@@ -77,7 +77,7 @@ SELECT fromUnixTimestamp64Milli(toInt64({end} * 1e3 - {seconds} * 1e3 * (1000 - 
 FROM numbers(1001)
 ARRAY JOIN [('warder_proof_gateways', map('state', 'in line'), 'gauge', 2.), ('warder_proof_gateways', map('state', 'behind'), 'gauge', 0.),
     ('warder_proof_gateways', map('state', 'silent'), 'gauge', 1.), ('warder_proof_leaks_total', map(), 'counter', 0.01),
-    ('warder_proof_drifts_total', map('cause', 'behind'), 'counter', 0.02), ('warder_proof_refusals_total', map('decision', 'known'), 'counter', 3.),
+    ('warder_proof_drifts_total', map('kind', 'behind'), 'counter', 0.02), ('warder_proof_refusals_total', map('decision', 'known'), 'counter', 3.),
     ('warder_enforcer_guardrail_total', map('guardrail', 'max_share'), 'counter', 0.05), ('warder_enforcer_switch_enforce', map(), 'gauge', 1.),
     ('warder_enforcer_share_in_use_ratio', map(), 'gauge', 0.004), ('warder_push_repaired_total', map('gateway', 'haproxy'), 'counter', 0.01),
     ('warder_push_unsupported_decisions', map('gateway', 'haproxy'), 'gauge', 1.)] AS s;
