@@ -59,7 +59,7 @@ func (h hourly) weeks(key string) string {
 // requestsByHour and deniedByHour are what the board's own expectations are about. A count is called unusual when it is more than noise of
 // counting and more than a tenth away; a share of denied requests when it is more than a percentage point away.
 func requestsByHour() hourly {
-	return hourly{from: "traffic_hour", where: chosen("t.api_name", "api") + " AND " + chosen("t.route", "route"), value: "sum(t.requests)",
+	return hourly{from: "traffic_hour", where: among("t.api_name", "api") + " AND " + among("t.route", "route"), value: "sum(t.requests)",
 		least: "greatest(1, sqrt(assumeNotNull(middle)), assumeNotNull(middle) / 10)", quiet: true}
 }
 
@@ -100,13 +100,13 @@ const learnedOne = `(b.model, b.kind, b.entity, b.route) = (
 // baselines is the board that shows values against what was expected of them.
 func baselines() Board {
 	return Board{
-		UID: "warder-baselines", Title: "Warder: behaviour baselines", Span: "now-7d", Refresh: "5m", Tags: []string{"warder"},
+		UID: "warder-baselines", Title: "Behaviour baselines", Span: "now-7d", Refresh: "5m",
 		Description: "What is unusual for the hour of the week, and what learned models find unusual: values against the band that was expected.",
 		Variables: []Variable{
 			choice("api", "API", "e.api_name", "endpoints AS e WHERE e.api_name != ''"),
-			choice("route", "Route", "e.route", "endpoints AS e WHERE e.route != ''"),
+			choice("route", "Route", "e.route", "endpoints AS e WHERE e.route != '' AND "+among("e.api_name", "api")),
 			choice("model", "Learned model", "b.model", "baselines AS b"),
-			{Name: "entity", Label: "Entity (exactly)", Value: everything},
+			{Name: "entity", Label: "Entity", Multi: true, Query: "SELECT b.entity AS value FROM baselines AS b WHERE $__timeFilter(b.time) AND " + among("b.model", "model") + " GROUP BY value ORDER BY max(b.score) DESC LIMIT 500"},
 		},
 		Links: []string{"warder-attacker", "warder-inventory", "warder-rules"},
 		Rows: []Row{
@@ -122,7 +122,7 @@ func baselineFigures() []Panel {
 	return []Panel{
 		{Title: "Hours outside the band", Kind: Stat, Width: 6, Height: 4, Unit: "none", Columns: []string{"hours"},
 			Description: "Hours of the span in which the requests of the chosen API and route left the band of the same hour of the week before. " +
-				"A single hour is often a release or a campaign; for more, look below which routes and clients made the difference.",
+				"If it is a single hour: often a release or a campaign. If it is more: look below which routes and clients made the difference.",
 			Thresholds: steps(1, 6),
 			Query:      "SELECT countIf(seen > high OR seen < low) AS hours\nFROM (" + requestsByHour().sql() + ")"},
 		{Title: "Hours with unusual refusals", Kind: Stat, Width: 6, Height: 4, Unit: "none", Columns: []string{"hours"},
@@ -135,7 +135,7 @@ func baselineFigures() []Panel {
 				"When it rises, start with the highest scores in the table of learned models.",
 			Thresholds: steps(1, 50),
 			Query: "SELECT count() AS windows FROM baselines AS b\nWHERE $__timeFilter(b.time) AND (b.value > b.high OR b.value < b.low) AND " +
-				chosen("b.model", "model")},
+				among("b.model", "model")},
 		{Title: "Weeks of history", Kind: Stat, Width: 6, Height: 4, Unit: "none", Columns: []string{"weeks"},
 			Description: "How far back the hourly figures go. Below two weeks a band rests on a single hour, and nothing should be concluded from it alone; " +
 				"from four on it is sound. If it stays low, retention of the rollups is too short.",
@@ -152,12 +152,12 @@ func baselineTraffic() []Panel {
 		{Title: "Requests an hour against the band", Kind: TimeSeries, Width: 12, Height: 9, Unit: "short",
 			Columns: []string{"time", "requests", "expected", "low", "high"},
 			Description: "Requests of the chosen API and route, the median of the same hour in up to eight weeks before, and the band of three robust " +
-				"standard deviations around it. Above: a campaign, a scraper or a flood. Below: an outage, or a gateway whose log does not arrive.",
+				"standard deviations around it. If it is above: a campaign, a scraper or a flood. If it is below: an outage, or a gateway whose log does not arrive.",
 			Query: band("seen AS requests, middle AS expected, low, high", requestsByHour())},
 		{Title: "Denied share against the band", Kind: TimeSeries, Width: 12, Height: 9, Unit: "percentunit",
 			Columns: []string{"time", "denied", "expected", "low", "high"},
 			Description: "The part of requests that were answered with 401 or 403 or failed to authenticate, and its band from the same hour of earlier weeks. " +
-				"A rise with steady traffic means guessing of credentials or probing of permissions; look at the clients that stand out.",
+				"If it rises with steady traffic: somebody guesses credentials or probes permissions; look at the clients that stand out.",
 			Query: band("seen AS denied, middle AS expected, low, high", deniedByHour())},
 	}
 }
@@ -168,48 +168,48 @@ func baselineTables() []Panel {
 		{Title: "Routes furthest from what is usual", Kind: Table, Width: 12, Height: 10, Unit: "short", Thresholds: deviation,
 			Columns: bandColumns("api_name", "route"), Units: map[string]string{"deviation": "none", "weeks": "none"},
 			Description: "The last whole hour of the span, route by route, against the same hour of earlier weeks. Deviation is in robust standard deviations: " +
-				"beyond 3 is outside the band. Choose the route above to see how it went there.",
+				"beyond 3 is outside the band. If a route is red: choose it above to see how it went there.",
 			Query: "SELECT toString(api_name) AS api_name, toString(route) AS route, " + bandSelect + "\nFROM (" + endpointsNow().sql() + ")\n" +
 				"WHERE known > 0\nORDER BY abs(score) DESC\nLIMIT 30"},
 		{Title: "Clients furthest from what is usual", Kind: Table, Width: 12, Height: 10, Unit: "short", Thresholds: deviation,
 			Columns: bandColumns("kind", "entity"), Units: map[string]string{"deviation": "none", "weeks": "none"},
 			Description: "The 2,000 busiest addresses, users and tenants of the last whole hour against their own same hour of earlier weeks; who has no history is not listed. " +
-				"Beyond 3 is outside the band. A click on the entity shows its profile.",
-			Links: []Link{{"entity", "Profile", "warder-attacker", "entity"}},
+				"If it is beyond 3, it is outside the band: click on the entity for its profile.",
+			Links: []Link{{Column: "entity", Title: "Profile", Board: "warder-attacker", Variable: "entity"}},
 			Query: "SELECT toString(kind) AS kind, value AS entity, " + bandSelect + "\nFROM (" + entitiesNow().sql() + ")\n" +
 				"WHERE known > 0\nORDER BY score DESC\nLIMIT 50"},
 	}
 }
 
 func baselineModels() []Panel {
-	one := learnedOne + chosen("c.model", "model") + " AND " + chosen("c.entity", "entity") + ")"
+	one := learnedOne + among("c.model", "model") + " AND " + among("c.entity", "entity") + ")"
 	return []Panel{
 		{Title: "Outside the band of learned models", Kind: Table, Width: 24, Height: 9, Unit: "short",
 			Thresholds: []Threshold{{Color: "green"}, {3, "yellow"}, {6, "red"}},
 			Columns:    []string{"time", "model", "kind", "entity", "route", "value", "expected", "low", "high", "score"},
 			Units:      map[string]string{"score": "none"},
-			Description: "What learned models found furthest outside the band they expected, highest score first. Read the entity's profile before acting: " +
+			Description: "What learned models found furthest outside the band they expected, highest score first. If one is high: read the entity's profile before you act; " +
 				"a score says unusual, not hostile. Empty when no rule uses a model, or nothing left its band.",
-			Links: []Link{{"entity", "Profile", "warder-attacker", "entity"}},
+			Links: []Link{{Column: "entity", Title: "Profile", Board: "warder-attacker", Variable: "entity"}},
 			Query: "SELECT b.time AS time, toString(b.model) AS model, toString(b.kind) AS kind, b.entity AS entity, toString(b.route) AS route, b.value AS value,\n" +
 				"    b.expected AS expected, b.low AS low, b.high AS high, round(b.score, 2) AS score\nFROM baselines AS b\n" +
-				"WHERE $__timeFilter(b.time) AND (b.value > b.high OR b.value < b.low) AND " + chosen("b.model", "model") + " AND " + chosen("b.entity", "entity") +
+				"WHERE $__timeFilter(b.time) AND (b.value > b.high OR b.value < b.low) AND " + among("b.model", "model") + " AND " + among("b.entity", "entity") +
 				"\nORDER BY score DESC\nLIMIT 100"},
-		{Title: "Highest score over time", Kind: TimeSeries, Width: 8, Height: 9, Unit: "none", Columns: []string{"time", "model", "score"},
+		{Title: "Highest score over time", Kind: TimeSeries, Width: 8, Height: 9, Unit: "none", By: "model", Columns: []string{"time", "model", "score"},
 			Thresholds: []Threshold{{Color: "green"}, {3, "yellow"}, {6, "red"}},
-			Description: "The highest score of each model. All models rising together point to a change of traffic rather than to one client: " +
+			Description: "The highest score of each model. If all models rise together: it is a change of traffic rather than to one client: " +
 				"check the traffic against its band, and releases of that day.",
 			Query: "SELECT " + piece("b.time", 300) + " AS time, toString(b.model) AS model, max(b.score) AS score\nFROM baselines AS b\n" +
-				"WHERE $__timeFilter(b.time) AND " + chosen("b.model", "model") + " AND " + chosen("b.entity", "entity") + "\nGROUP BY time, model\nORDER BY time"},
+				"WHERE $__timeFilter(b.time) AND " + among("b.model", "model") + " AND " + among("b.entity", "entity") + "\nGROUP BY time, model\nORDER BY time"},
 		{Title: "The chosen entity against its band", Kind: TimeSeries, Width: 8, Height: 9, Unit: "short",
 			Columns: []string{"time", "value", "expected", "low", "high"},
 			Description: "What a model saw and expected of the entity named above, or of the one with the highest score in the span when none is named. " +
-				"One peak is an event, a new level is a change of habit: then the model learns it, or the account changed hands.",
+				"If it is a single peak: look what happened then. If it is a new level: the model learns a new habit, or the account changed hands.",
 			Query: "SELECT " + piece("b.time", 60) + " AS time, max(b.value) AS value, avg(b.expected) AS expected, min(b.low) AS low, max(b.high) AS high\n" +
 				"FROM baselines AS b\nWHERE $__timeFilter(b.time) AND " + one + "\nGROUP BY time\nORDER BY time"},
 		{Title: "History a week", Kind: Bars, Width: 8, Height: 9, Unit: "none", Columns: []string{"week", "hours"},
 			Thresholds: []Threshold{{Color: "red"}, {120, "yellow"}, {160, "green"}},
-			Description: "Hours with traffic in each week before the end of the span, of 168. A short week makes the bands of its hours rest on the other weeks: " +
+			Description: "Hours with traffic in each week before the end of the span, of 168. If a week is short, its hours' bands rest on the other weeks: " +
 				"look in the pipeline's health whether Warder was down, or the gateway.",
 			Query: fmt.Sprintf("SELECT concat(toString(ago), ' weeks ago') AS week, hours\nFROM (\n    SELECT intDiv(dateDiff('hour', t.time, $__toTime), 168) AS ago, uniqExact(t.time) AS hours\n"+
 				"    FROM traffic_hour AS t\n    WHERE t.time >= $__toTime - toIntervalWeek(%d) AND t.time <= $__toTime\n    GROUP BY ago\n)\nORDER BY ago DESC", weeksKnown)},

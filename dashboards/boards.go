@@ -8,5 +8,10 @@ func Boards() []Board {
 		attacker(),
 		enforcement(),
 		inventory(),
+		baselines(),
+		llm(),
+		pipeline(),
+		ruleQuality(),
+		compliance(),
 	}
 }

@@ -14,20 +14,23 @@ import (
 //go:embed testdata/fill.sql
 var fillSQL string
 
+//go:embed testdata/fill_more.sql
+var fillMoreSQL string
+
 // fillEnd is when the filled history ends, fillSpan how long it is.
 var fillEnd = time.Now().UTC().Truncate(time.Hour)
 
 const fillSpan = 7 * 24 * time.Hour
 
 // textBoxes are what a person types: values that the filled history knows.
-var textBoxes = map[string]string{"entity": "203.0.113.7"}
+var textBoxes = map[string]string{"entity": "203.0.113.7", "prompt_price": "3", "completion_price": "15"}
 
 // fill fills all tables; requests are made inside the engine.
 func fill(t testing.TB, conn clickhouse.Conn, rows int) {
 	t.Helper()
 	values := strings.NewReplacer("{rows}", strconv.Itoa(rows), "{clients}", strconv.Itoa(max(50, rows/200)),
 		"{end}", strconv.FormatInt(fillEnd.Unix(), 10), "{seconds}", strconv.Itoa(int(fillSpan.Seconds())))
-	for sql := range strings.SplitSeq(fillSQL, ";\n") {
+	for sql := range strings.SplitSeq(fillSQL+"\n"+fillMoreSQL, ";\n") {
 		if strings.TrimSpace(sql) == "" {
 			continue
 		}
