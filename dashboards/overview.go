@@ -7,7 +7,7 @@ func overview() Board {
 		Links:       []string{"warder-triage", "warder-attacker", "warder-enforcement", "warder-inventory"},
 		Rows: []Row{
 			{Panels: []Panel{openSevere(5), refusedShare(), inForce(4), deniedShare(), errorShare()}},
-			{Title: "What is going on", Panels: []Panel{trafficByOutcome(), alertsBySeverity(10, 8)}},
+			{Title: "What is going on", Panels: []Panel{trafficByOutcome(), alertsBySeverity(10, 8, "$__timeFilter_ms(a.time)")}},
 			{Title: "Who, what and where", Panels: []Panel{suspects(), firedRules(), targets(), origins()}},
 		},
 	}
@@ -87,7 +87,8 @@ ORDER BY time`,
 	}
 }
 
-func alertsBySeverity(width, height int) Panel {
+// alertsBySeverity are the alerts AS a that a condition leaves.
+func alertsBySeverity(width, height int, where string) Panel {
 	return Panel{
 		Title: "Alerts by severity", Kind: TimeSeries, Width: width, Height: height, Unit: "short", Stack: true,
 		Columns: []string{"time", "critical", "high", "medium", "low", "info"},
@@ -96,7 +97,7 @@ func alertsBySeverity(width, height int) Panel {
 		Query: `SELECT $__timeInterval(a.time) AS time, countIf(a.severity = 'critical') AS critical, countIf(a.severity = 'high') AS high,
     countIf(a.severity = 'medium') AS medium, countIf(a.severity = 'low') AS low, countIf(a.severity = 'info') AS info
 FROM alerts AS a
-WHERE $__timeFilter_ms(a.time)
+WHERE ` + where + `
 GROUP BY time
 ORDER BY time`,
 	}

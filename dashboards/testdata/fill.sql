@@ -13,7 +13,7 @@ SELECT unhex(leftPad(hex(number), 32, '0')) AS id, fromUnixTimestamp64Nano(toInt
     if(principal_id = '', '', concat('tenant-', toString(client % 12))) AS tenant,
     multiIf(code IN (401, 403), 'failure', principal_id = '', 'anonymous', 'success') AS auth_outcome,
     ['/login', '/users/{id}', '/orders', '/orders/{id}', '/search', '/admin/export', '/v1/chat', '/health', if(number > {rows} * 0.9, '/beta', '/old/report')][1 + r1 % 9] AS route,
-    if(route = '/old/report', 'v1', 'v2') AS api_version, ['shop', 'accounts', 'assistant'][1 + r1 % 3] AS api_name, 'TLSv1.3' AS tls_version,
+    if(route = '/old/report', 'v1', 'v2') AS api_version, ['shop', 'accounts', 'assistant'][1 + r3 % 3] AS api_name, 'TLSv1.3' AS tls_version,
     if(route = '/v1/chat', ['large', 'small'][1 + r2 % 2], '') AS model, if(model = '', 0, 50 + r3 % 4000) AS prompt_tokens,
     if(model = '', 0, 20 + r2 % 900) AS completion_tokens, if(attacker AND r2 % 2 = 0, 'decision-1', '') AS enforced_by,
     if(enforced_by = '', '', ['block', 'block', 'limit', 'challenge'][1 + r1 % 4]) AS enforced_action, if(attacker, r1 % 40, 0) AS waf_score,
@@ -48,10 +48,10 @@ SELECT lower(hex(MD5(concat('d', toString(number))))) AS id, MD5(concat(id, stat
     if(number % 7 = 0, 'observe', 'enforce') AS mode, multiIf(NOT last AND number % 6 = 0, 'proposed', NOT last, 'active', number % 6 = 0, 'revoked', 'expired') AS state,
     if(number % 6 = 5, 'person:ada', concat('rule:', rule)) AS creator, lower(hex(MD5(toString(number)))) AS alert,
     ['credential-stuffing', 'object-enumeration', 'sql-injection', 'path-probing', 'token-flood', 'odd-route'][1 + number % 6] AS rule,
-    fromUnixTimestamp64Nano(toInt64({end} * 1e9 - {seconds} * 1e9 * (300 - number) / 300), 'UTC') + 0.004 AS created, created + 900 * (1 + number % 4) AS expires,
+    fromUnixTimestamp64Nano(toInt64({end} * 1e9 - {seconds} * 1e9 * (300 - number) / 300), 'UTC') AS created, created + 1800 * (1 + number % 9) AS expires,
     '' AS note, concat('{"id":"', id, '","offence":', toString(1 + number % 3), ',"share":0.001,',
         if(number % 6 = 0, concat('"guardrail":"', ['max_share', 'never_block', 'approval'][1 + number % 3], '",'), ''),
-        '"reason":{"rule":"', rule, '","event_time":"', formatDateTime(created - 0.004 - (number % 20) / 1000, '%Y-%m-%dT%H:%i:%S.%fZ', 'UTC'), '"}}') AS record
+        '"reason":{"rule":"', rule, '","event_time":"', formatDateTime(created - toIntervalMillisecond(4 + number % 20), '%Y-%m-%dT%H:%i:%S.%fZ', 'UTC'), '"}}') AS record
 FROM numbers(300) ARRAY JOIN [false, true] AS last
 WHERE NOT last OR expires <= toDateTime64({end}, 9, 'UTC') OR number % 6 = 0;
 
@@ -76,8 +76,5 @@ SELECT fromUnixTimestamp64Milli(toInt64({end} * 1e3 - {seconds} * 1e3 * (1000 - 
     if(kind = 'gauge', s.4, s.4 * number) AS value
 FROM numbers(1001)
 ARRAY JOIN [('warder_proof_gateways', map('state', 'in line'), 'gauge', 2.), ('warder_proof_gateways', map('state', 'behind'), 'gauge', 0.),
-    ('warder_proof_gateways', map('state', 'silent'), 'gauge', 1.), ('warder_proof_leaks_total', map(), 'counter', 0.01),
-    ('warder_proof_drifts_total', map('kind', 'behind'), 'counter', 0.02), ('warder_proof_refusals_total', map('decision', 'known'), 'counter', 3.),
-    ('warder_enforcer_guardrail_total', map('guardrail', 'max_share'), 'counter', 0.05), ('warder_enforcer_switch_enforce', map(), 'gauge', 1.),
-    ('warder_enforcer_share_in_use_ratio', map(), 'gauge', 0.004), ('warder_push_repaired_total', map('gateway', 'haproxy'), 'counter', 0.01),
-    ('warder_push_unsupported_decisions', map('gateway', 'haproxy'), 'gauge', 1.)] AS s;
+    ('warder_proof_gateways', map('state', 'silent'), 'gauge', 1.), ('warder_proof_leaks_total', map(), 'counter', 1.),
+    ('warder_enforcer_share_in_use_ratio', map(), 'gauge', 0.004)] AS s;
