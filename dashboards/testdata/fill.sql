@@ -1,4 +1,5 @@
 -- A small history for the tests: {rows} requests in the {seconds} seconds before {end}. Statements end with a semicolon at the end of a line.
+-- Requests are made {count} at a time, from number {first} on.
 INSERT INTO events (id, time, tap, seq, request_id, method, scheme, host, path, user_agent, request_size, duration, code, response_size, content_type,
     source_address, country, asn, principal_id, principal_type, tenant, auth_outcome, route, api_version, api_name, tls_version, model, prompt_tokens,
     completion_tokens, enforced_by, enforced_action, waf_score, intel_lists)
@@ -22,7 +23,7 @@ FROM (
     SELECT number, intHash32(number) AS r1, intHash32(number + 1000000007) AS r2, intHash32(number + 2000000011) AS r3, r1 % 25 = 0 AS attacker,
         if(attacker, r2 % 4, toUInt32(pow(r2 / 4294967296, 3) * {clients})) AS client,
         if(attacker, concat('203.0.113.', toString(7 + client)), IPv4NumToString(toUInt32(167772160 + client))) AS address
-    FROM numbers({rows})
+    FROM numbers({first}, {count})
 );
 
 INSERT INTO alerts (id, time, rule, rule_version, title, severity, rank, mode, tags, window_start, window_end, entity, measured, events, event_count, dropped, record)
