@@ -128,11 +128,10 @@ func answered() Panel {
 		Columns: []string{"time", "block", "limit", "challenge", "log"},
 		Description: "Requests a second that a decision blocked, limited, challenged or only marked. If this stays high while decisions are few: one client " +
 			"hammers on; have the firewall before the gateway drop it.",
-		Query: `SELECT $__timeInterval(m.time) AS time, sumIf(m.requests, m.action = 'block') / $__interval_s AS block, sumIf(m.requests, m.action = 'limit') / $__interval_s AS limit,
-    sumIf(m.requests, m.action = 'challenge') / $__interval_s AS challenge, sumIf(m.requests, m.action = 'log') / $__interval_s AS log
-FROM traffic_minute AS m
-WHERE $__timeFilter(m.time) AND m.action != ''
-GROUP BY time
+		Query: `SELECT ` + trafficPoint + ` AS time, sumIf(m.requests, m.action = 'block') / seconds AS block, sumIf(m.requests, m.action = 'limit') / seconds AS limit,
+    sumIf(m.requests, m.action = 'challenge') / seconds AS challenge, sumIf(m.requests, m.action = 'log') / seconds AS log
+FROM (SELECT time, requests, action, ` + trafficSeconds + ` AS seconds FROM ` + traffic + ` WHERE action != '') AS m
+GROUP BY time, seconds
 ORDER BY time`,
 	}
 }

@@ -33,7 +33,7 @@ func fill(t testing.TB, conn clickhouse.Conn, rows int) {
 			continue
 		}
 		for first := 0; first == 0 || first < rows && strings.Contains(sql, "{first}"); first += portion {
-			values := strings.NewReplacer("{rows}", strconv.Itoa(rows), "{clients}", strconv.Itoa(max(50, rows/200)),
+			values := strings.NewReplacer("{rows}", strconv.Itoa(rows), "{clients}", strconv.Itoa(max(50, rows/2000)),
 				"{end}", strconv.FormatInt(fillEnd.Unix(), 10), "{seconds}", strconv.Itoa(int(fillSpan.Seconds())),
 				"{first}", strconv.Itoa(first), "{count}", strconv.Itoa(min(portion, rows-first)))
 			if err := conn.Exec(context.Background(), values.Replace(sql)); err != nil {

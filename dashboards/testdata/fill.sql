@@ -5,22 +5,22 @@ INSERT INTO events (id, time, tap, seq, request_id, method, scheme, host, path, 
     completion_tokens, enforced_by, enforced_action, waf_score, intel_lists)
 SELECT unhex(leftPad(hex(number), 32, '0')) AS id, fromUnixTimestamp64Nano(toInt64({end} * 1e9 - {seconds} * 1e9 * ({rows} - number) / {rows}), 'UTC') AS time,
     'edge-1' AS tap, number AS seq, toString(number) AS request_id,
-    ['GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE'][1 + r2 % 6] AS method, 'https' AS scheme, 'api.example.com' AS host,
+    ['GET', 'GET', ['POST', 'PUT', 'DELETE', 'PATCH'][1 + resource % 4]][1 + r2 % 3] AS method, 'https' AS scheme, 'api.example.com' AS host,
     route AS path, ['Mozilla/5.0', 'curl/8.5', 'python-requests/2.32', 'sqlmap/1.8'][1 + r3 % 4] AS user_agent, 100 + r1 % 900 AS request_size,
-    toInt64(1e6 * (1 + r2 % 200)) AS duration, if(attacker, [401, 403, 404, 429][1 + r3 % 4], [200, 200, 200, 200, 201, 204, 302, 400, 404, 500][1 + r3 % 10]) AS code,
+    toInt64(1e6 * (1 + r2 % 200)) AS duration, if(attacker, [401, 403, 404, 429][1 + r3 % 4], if(r3 % 20 > 0, 200, [201, 204, 302, 400, 404, 500][1 + intDiv(r3, 20) % 6])) AS code,
     200 + r1 % 20000 AS response_size, 'application/json' AS content_type, toIPv6(address) AS source_address,
     ['DE', 'US', 'FR', 'BR', 'IN', 'CN', ''][1 + client % 7] AS country, 64496 + client % 40 AS asn,
     if(r2 % 3 = 0, '', concat('user-', toString(client))) AS principal_id, if(principal_id = '', '', 'jwt') AS principal_type,
     if(principal_id = '', '', concat('tenant-', toString(client % 12))) AS tenant,
     multiIf(code IN (401, 403), 'failure', principal_id = '', 'anonymous', 'success') AS auth_outcome,
-    ['/login', '/users/{id}', '/orders', '/orders/{id}', '/search', '/admin/export', '/v1/chat', '/health', if(number > {rows} * 0.9, '/beta', '/old/report')][1 + r1 % 9] AS route,
-    if(route = '/old/report', 'v1', 'v2') AS api_version, ['shop', 'accounts', 'assistant'][1 + r3 % 3] AS api_name, 'TLSv1.3' AS tls_version,
-    if(route = '/v1/chat', ['large', 'small'][1 + r2 % 2], '') AS model, if(model = '', 0, 50 + r3 % 4000) AS prompt_tokens,
+    ['/login', '/users/{id}', '/orders', '/orders/{id}', '/search', '/admin/export', '/v1/chat', '/health', if(number > {rows} * 0.9, '/beta', '/old/report')][1 + resource % 9] || ['', '/items', '/items/{id}', '/state', '/audit'][1 + intDiv(resource, 9)] AS route,
+    if(startsWith(route, '/old'), 'v1', 'v2') AS api_version, ['shop', 'accounts', 'assistant'][1 + resource % 5 % 3] AS api_name, 'TLSv1.3' AS tls_version,
+    if(startsWith(route, '/v1/chat'), ['large', 'small'][1 + r2 % 2], '') AS model, if(model = '', 0, 50 + r3 % 4000) AS prompt_tokens,
     if(model = '', 0, 20 + r2 % 900) AS completion_tokens, if(attacker AND r2 % 2 = 0, 'decision-1', '') AS enforced_by,
     if(enforced_by = '', '', ['block', 'block', 'limit', 'challenge'][1 + r1 % 4]) AS enforced_action, if(attacker, r1 % 40, 0) AS waf_score,
     if(attacker AND r3 % 5 = 0, ['scanners'], []) AS intel_lists
 FROM (
-    SELECT number, intHash32(number) AS r1, intHash32(number + 1000000007) AS r2, intHash32(number + 2000000011) AS r3, r1 % 25 = 0 AS attacker,
+    SELECT number, intHash32(number) AS r1, intHash32(number + 1000000007) AS r2, intHash32(number + 2000000011) AS r3, r1 % 25 = 0 AS attacker, toUInt32(pow(r3 / 4294967296, 2) * 45) AS resource,
         if(attacker, r2 % 4, toUInt32(pow(r2 / 4294967296, 3) * {clients})) AS client,
         if(attacker, concat('203.0.113.', toString(7 + client)), IPv4NumToString(toUInt32(167772160 + client))) AS address
     FROM numbers({first}, {count})
