@@ -9,7 +9,7 @@ func enforcement() Board {
 			{Panels: []Panel{leaks(), outOfLine(), inForce(5), waiting(), blockLatency()}},
 			{Title: "What is refused", Panels: []Panel{inForceOverTime(), answered(), newestDecisions()}},
 			{Title: "Guardrails", Panels: []Panel{guardrails(), goodTouched()}},
-			{Title: "Proof: gateways do as they were told", Panels: []Panel{latencyOverTime(), drifts(), gateways()}},
+			{Title: "Proof: gateways do as they were told", Panels: []Panel{latencyOverTime(), gatewayStates(), gateways()}},
 		},
 	}
 }
@@ -31,7 +31,6 @@ func inForce(width int) Panel {
 		Description: "Decisions by which gateways block, limit or challenge clients at the end of this span. If it jumps: see which rule makes them, and whether the " +
 			"clients are bad ones; `warder decisions switch observe` stops all of them at once.",
 		Thresholds: []Threshold{{Color: "text"}, {1000, "orange"}, {10000, "red"}},
-		Links:      []Link{{Column: "decisions", Title: "Enforcement", Board: "warder-enforcement"}},
 		Query: `SELECT count() AS decisions
 FROM ` + decisionsNow + `
 WHERE state = 'active' AND expires > $__toTime AND mode = 'enforce' AND action != 'log'`,
@@ -44,19 +43,14 @@ func leaks() Panel {
 		Description: "Requests that a gateway served although a decision in force forbids them. If it is not 0: see below which gateway is behind or out of line; " +
 			"`warder decisions gateways` tells why.",
 		Thresholds: []Threshold{{Color: "green"}, {1, "red"}},
-		Query:      "SELECT sum(grown) AS leaks\nFROM " + grownInSpan("warder_proof_leaks_total", ""),
-	}
-}
-
-// grownInSpan is how much a counter grew in the span, one row a series; a counter that falls was set back by a restart. parts is SQL of
-// further columns, with a comma behind it.
-func grownInSpan(name, parts string) string {
-	return `(
-    SELECT ` + parts + `deltaSumTimestamp(m.value, toUnixTimestamp64Milli(m.time)) AS grown
+		Query: `SELECT sum(grown) AS leaks
+FROM (
+    SELECT deltaSumTimestamp(m.value, toUnixTimestamp64Milli(m.time)) AS grown
     FROM metrics AS m
-    WHERE m.name = '` + name + `' AND $__timeFilter_ms(m.time)
+    WHERE m.name = 'warder_proof_leaks_total' AND $__timeFilter_ms(m.time)
     GROUP BY m.instance, m.labels
-)`
+)`,
+	}
 }
 
 func outOfLine() Panel {
@@ -134,11 +128,10 @@ func answered() Panel {
 		Columns: []string{"time", "block", "limit", "challenge", "log"},
 		Description: "Requests a second that a decision blocked, limited, challenged or only marked. If this stays high while decisions are few: one client " +
 			"hammers on; have the firewall before the gateway drop it.",
-		Query: `SELECT $__timeInterval(m.time) AS time, sumIf(m.requests, m.action = 'block') / $__interval_s AS block, sumIf(m.requests, m.action = 'limit') / $__interval_s AS limit,
-    sumIf(m.requests, m.action = 'challenge') / $__interval_s AS challenge, sumIf(m.requests, m.action = 'log') / $__interval_s AS log
-FROM traffic_minute AS m
-WHERE $__timeFilter(m.time) AND m.action != ''
-GROUP BY time
+		Query: `SELECT ` + trafficPoint + ` AS time, sumIf(m.requests, m.action = 'block') / seconds AS block, sumIf(m.requests, m.action = 'limit') / seconds AS limit,
+    sumIf(m.requests, m.action = 'challenge') / seconds AS challenge, sumIf(m.requests, m.action = 'log') / seconds AS log
+FROM (SELECT time, requests, action, ` + trafficSeconds + ` AS seconds FROM ` + traffic + ` WHERE action != '') AS m
+GROUP BY time, seconds
 ORDER BY time`,
 	}
 }
@@ -205,20 +198,16 @@ ORDER BY time`,
 	}
 }
 
-func drifts() Panel {
+func gatewayStates() Panel {
 	return Panel{
-		Title: "Drifts told", Kind: TimeSeries, Width: 12, Height: 8, Unit: "short", Stack: true, Columns: []string{"time", "kind", "drifts"}, By: "kind",
-		Description: "Times that a gateway was found not to do as decided: silent, behind, or letting through. If one kind keeps coming back: that gateway's " +
+		Title: "Gateways by state", Kind: TimeSeries, Width: 12, Height: 8, Unit: "short", Stack: true, Columns: []string{"time", "state", "gateways"}, By: "state",
+		Description: "Gateways that are in line with the newest decisions, behind them, silent, or left in order. If some are behind or silent again and again: their " +
 			"connection or configuration is at fault, and blocks there cannot be relied on.",
-		Query: `SELECT toDateTime(piece, 'UTC') AS time, kind, sum(grown) AS drifts
-FROM (
-    SELECT $__timeInterval(m.time) AS piece, m.labels['kind'] AS kind, deltaSumTimestamp(m.value, toUnixTimestamp64Milli(m.time)) AS grown
-    FROM metrics AS m
-    WHERE m.name = 'warder_proof_drifts_total' AND $__timeFilter_ms(m.time)
-    GROUP BY piece, m.instance, m.labels
-)
-GROUP BY time, kind
-ORDER BY time, kind`,
+		Query: `SELECT $__timeInterval(m.time) AS time, m.labels['state'] AS state, max(m.value) AS gateways
+FROM metrics AS m
+WHERE m.name = 'warder_proof_gateways' AND $__timeFilter_ms(m.time)
+GROUP BY time, state
+ORDER BY time, state`,
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -239,23 +238,25 @@ func TestTargets(t *testing.T) {
 	})
 }
 
-// The data source that is provisioned is the one that panels ask.
+// What is provisioned is what panels ask, and what is there: the data source, the plugin's version, the folder with the boards.
 func TestProvisioned(t *testing.T) {
-	data, err := os.ReadFile("provisioning/datasources/clickhouse.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"uid: " + DataSource + "\n", "type: " + DataSourceType + "\n"} {
-		if !strings.Contains(string(data), want) {
-			t.Errorf("provisioning/datasources/clickhouse.yaml does not say %q", want)
+	for file, wants := range map[string][]string{
+		"provisioning/datasources/clickhouse.yaml": {"uid: " + DataSource + "\n", "type: " + DataSourceType + "\n"},
+		"provisioning/dashboards/warder.yaml":      {"path: /var/lib/grafana/dashboards\n"},
+		"../docker-compose.yml": {
+			"GF_INSTALL_PLUGINS: " + DataSourceType + " " + PluginVersion + "\n",
+			`"./dashboards/provisioning:/etc/grafana/provisioning:ro", "./dashboards/grafana:/var/lib/grafana/dashboards:ro"`,
+		},
+	} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	compose, err := os.ReadFile("../docker-compose.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !regexp.MustCompile(`(?m)^ +GF_INSTALL_PLUGINS: ` + DataSourceType + " " + regexp.QuoteMeta(PluginVersion) + "$").Match(compose) {
-		t.Errorf("docker-compose.yml does not install the plugin's version %s, which the queries are written for", PluginVersion)
+		for _, want := range wants {
+			if !strings.Contains(string(data), want) {
+				t.Errorf("%s does not say %q", file, want)
+			}
+		}
 	}
 }
 

@@ -7,7 +7,7 @@ func overview() Board {
 		Links:       []string{"warder-triage", "warder-attacker", "warder-enforcement", "warder-inventory"},
 		Rows: []Row{
 			{Panels: []Panel{openSevere(5), refusedShare(), inForce(4), deniedShare(), errorShare()}},
-			{Title: "What is going on", Panels: []Panel{trafficByOutcome(), alertsBySeverity(10, 8)}},
+			{Title: "What is going on", Panels: []Panel{trafficByOutcome(), alertsBySeverity(10, 8, "$__timeFilter_ms(a.time)")}},
 			{Title: "Who, what and where", Panels: []Panel{suspects(), firedRules(), targets(), origins()}},
 		},
 	}
@@ -38,8 +38,7 @@ func refusedShare() Panel {
 		Thresholds: []Threshold{{Color: "green"}, {0.05, "orange"}, {0.2, "red"}},
 		Links:      []Link{{Column: "refused", Title: "Enforcement", Board: "warder-enforcement"}},
 		Query: `SELECT sumIf(requests, action IN ('block', 'limit', 'challenge')) / greatest(1, sum(requests)) AS refused
-FROM traffic_minute
-WHERE $__timeFilter(time)`,
+FROM ` + traffic,
 	}
 }
 
@@ -50,8 +49,7 @@ func deniedShare() Panel {
 			"or a client was released with a mistake; the table of suspects tells which.",
 		Thresholds: []Threshold{{Color: "green"}, {0.05, "orange"}, {0.15, "red"}},
 		Query: `SELECT sumIf(requests, code IN (401, 403) OR auth_outcome = 'failure') / greatest(1, sum(requests)) AS denied
-FROM traffic_minute
-WHERE $__timeFilter(time)`,
+FROM ` + traffic,
 	}
 }
 
@@ -62,8 +60,7 @@ func errorShare() Panel {
 			"otherwise tell the team that runs it.",
 		Thresholds: []Threshold{{Color: "green"}, {0.01, "orange"}, {0.05, "red"}},
 		Query: `SELECT sumIf(requests, code >= 500) / greatest(1, sum(requests)) AS errors
-FROM traffic_minute
-WHERE $__timeFilter(time)`,
+FROM ` + traffic,
 	}
 }
 
@@ -73,21 +70,20 @@ func trafficByOutcome() Panel {
 		Columns: []string{"time", "allowed", "denied", "errors", "refused"},
 		Description: "Requests a second, each counted once: refused by a decision, denied (401, 403, failed authentication), errors (5xx), and all others. " +
 			"If denied or refused stands out: mark that span, and the tables below show who it was.",
-		Query: `SELECT $__timeInterval(m.time) AS time,
-    sumIf(m.requests, outcome = 'allowed') / $__interval_s AS allowed, sumIf(m.requests, outcome = 'denied') / $__interval_s AS denied,
-    sumIf(m.requests, outcome = 'errors') / $__interval_s AS errors, sumIf(m.requests, outcome = 'refused') / $__interval_s AS refused
+		Query: `SELECT ` + trafficPoint + ` AS time, sumIf(m.requests, outcome = 'allowed') / seconds AS allowed, sumIf(m.requests, outcome = 'denied') / seconds AS denied,
+    sumIf(m.requests, outcome = 'errors') / seconds AS errors, sumIf(m.requests, outcome = 'refused') / seconds AS refused
 FROM (
-    SELECT *, multiIf(action IN ('block', 'limit', 'challenge'), 'refused', code IN (401, 403) OR auth_outcome = 'failure', 'denied',
-        code >= 500, 'errors', 'allowed') AS outcome
-    FROM traffic_minute
-    WHERE $__timeFilter(time)
+    SELECT time, requests, multiIf(action IN ('block', 'limit', 'challenge'), 'refused', code IN (401, 403) OR auth_outcome = 'failure', 'denied',
+        code >= 500, 'errors', 'allowed') AS outcome, ` + trafficSeconds + ` AS seconds
+    FROM ` + traffic + `
 ) AS m
-GROUP BY time
+GROUP BY time, seconds
 ORDER BY time`,
 	}
 }
 
-func alertsBySeverity(width, height int) Panel {
+// alertsBySeverity are the alerts AS a that a condition leaves.
+func alertsBySeverity(width, height int, where string) Panel {
 	return Panel{
 		Title: "Alerts by severity", Kind: TimeSeries, Width: width, Height: height, Unit: "short", Stack: true,
 		Columns: []string{"time", "critical", "high", "medium", "low", "info"},
@@ -96,7 +92,7 @@ func alertsBySeverity(width, height int) Panel {
 		Query: `SELECT $__timeInterval(a.time) AS time, countIf(a.severity = 'critical') AS critical, countIf(a.severity = 'high') AS high,
     countIf(a.severity = 'medium') AS medium, countIf(a.severity = 'low') AS low, countIf(a.severity = 'info') AS info
 FROM alerts AS a
-WHERE $__timeFilter_ms(a.time)
+WHERE ` + where + `
 GROUP BY time
 ORDER BY time`,
 	}
@@ -110,15 +106,20 @@ func suspects() Panel {
 		Description: "Clients, users and tenants with the most denied requests and requests that the web application firewall or a threat list flagged. " +
 			"If one has neither alerts nor refused requests: open its profile and decide whether a rule or a block is missing.",
 		Links: []Link{{Column: "entity", Title: "Profile", Board: "warder-attacker", Variable: "entity"}},
-		Query: `SELECT e.value AS entity, e.kind AS kind, max(e.country) AS country, sum(e.requests) AS requests, sum(e.denied) AS denied, sum(e.refused) AS refused,
-    sum(e.flagged) AS flagged, any(a.n) AS alerts, toDateTime(max(e.last_seen), 'UTC') AS last_seen
-FROM entity_hour AS e
+		Query: `SELECT worst.entity AS entity, kind, country, requests, denied, refused, flagged, a.n AS alerts, last_seen
+FROM (
+    SELECT e.value AS entity, e.kind AS kind, max(e.country) AS country, sum(e.requests) AS requests, sum(e.denied) AS denied, sum(e.refused) AS refused,
+        sum(e.flagged) AS flagged, toDateTime(max(e.last_seen), 'UTC') AS last_seen
+    FROM entity_hour AS e
+    WHERE e.time >= toStartOfHour($__fromTime) AND e.time <= $__toTime AND e.denied + e.flagged > 0
+    GROUP BY entity, kind
+    ORDER BY sum(e.denied) + sum(e.flagged) DESC, entity
+    LIMIT 20
+) AS worst
 LEFT JOIN (
     SELECT arrayJoin(mapValues(entity)) AS value, count() AS n FROM alerts WHERE $__timeFilter_ms(time) GROUP BY value
-) AS a ON a.value = e.value
-WHERE e.time >= toStartOfHour($__fromTime) AND e.time <= $__toTime AND e.denied + e.flagged > 0
-GROUP BY entity, kind
-ORDER BY sum(e.denied) + sum(e.flagged) DESC, entity
+) AS a ON a.value = worst.entity
+ORDER BY denied + flagged DESC, entity
 LIMIT 20`,
 	}
 }
@@ -150,8 +151,7 @@ func targets() Panel {
 		Query: `SELECT m.api_name AS api, m.method AS method, m.route AS route, sum(m.requests) AS requests,
     sumIf(m.requests, m.code IN (401, 403) OR m.auth_outcome = 'failure') AS denied, sumIf(m.requests, m.action IN ('block', 'limit', 'challenge')) AS refused,
     sumIf(m.requests, m.code >= 500) AS errors, denied / requests AS denied_share
-FROM traffic_minute AS m
-WHERE $__timeFilter(m.time)
+FROM ` + traffic + ` AS m
 GROUP BY api, method, route
 HAVING denied + refused > 0
 ORDER BY denied + refused DESC, route, method

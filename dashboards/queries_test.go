@@ -168,14 +168,16 @@ func (b Board) choices(ctx context.Context, t testing.TB, conn clickhouse.Conn, 
 	return a
 }
 
-// TestQueries runs every panel's query on the engine: with the variables set it must return what the panel shows; with All, with empty text
-// boxes and with text that would like to be SQL it must not fail.
+// TestQueries runs every panel's query on the engine: with the variables set it must return what the panel shows, for days and for a
+// week; for minutes, with All, with empty text boxes and with text that would like to be SQL it must not fail.
 func TestQueries(t *testing.T) {
 	ctx := context.Background()
 	conn := filled(t, 20_000)
 	day := 24 * time.Hour
 	each(t, func(t *testing.T, b Board) {
 		set := b.choices(ctx, t, conn, asked{from: fillEnd.Add(-2 * day), to: fillEnd, interval: time.Hour})
+		week, minutes := set, set
+		week.from, minutes.from, minutes.interval = fillEnd.Add(-fillSpan), fillEnd.Add(-15*time.Minute), time.Second
 		all, hostile := set, set
 		all.values, hostile.values = map[string][]string{}, map[string][]string{}
 		for name := range set.values {
@@ -193,6 +195,10 @@ func TestQueries(t *testing.T) {
 				if empty(r) {
 					t.Errorf("the filled tables give it nothing to show: %d rows", len(r.rows))
 				}
+				if r := run(ctx, t, conn, week, p); empty(r) {
+					t.Errorf("a week gives it nothing to show: %d rows", len(r.rows))
+				}
+				run(ctx, t, conn, minutes, p)
 				run(ctx, t, conn, all, p)
 				if r := run(ctx, t, conn, hostile, p); p.Raw != "" && len(r.rows) > 0 {
 					t.Errorf("%d rows for a value that nothing has", len(r.rows))

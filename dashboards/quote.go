@@ -1,7 +1,5 @@
 package dashboards
 
-import "strings"
-
 // text is the value of a variable with one value, as a ClickHouse string. The value reaches the statement percent-encoded, so that
 // whatever a link or a text box puts into it stays inside the string.
 func text(variable string) string {
@@ -17,27 +15,4 @@ func several(variable string) string {
 // among is a condition: the column, or expression, has one of the values that are chosen for a variable with several, or All are.
 func among(column, variable string) string {
 	return "$__conditionalAll(has(" + several(variable) + ", toString(" + column + ")), $" + variable + ")"
-}
-
-// step is the shortest interval that makes sense for a query: what the coarsest rollup that it reads is kept by.
-func step(query string) string {
-	switch {
-	case reads(query, "endpoints"):
-		return "1d"
-	case reads(query, "traffic_hour"), reads(query, "entity_hour"), reads(query, "baselines"):
-		return "1h"
-	}
-	return "1m"
-}
-
-// reads tells whether a query names a table after FROM or JOIN.
-func reads(query, table string) bool {
-	words := strings.FieldsFunc(query, func(r rune) bool { return strings.ContainsRune(" \t\n(),;", r) })
-	for i := 1; i < len(words); i++ {
-		before := strings.ToUpper(words[i-1])
-		if words[i] == table && (before == "FROM" || before == "JOIN") {
-			return true
-		}
-	}
-	return false
 }

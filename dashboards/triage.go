@@ -13,7 +13,7 @@ func triage() Board {
 		Rows: []Row{
 			{Panels: []Panel{oldestOpen(), openNow(), firstLook(), falsePositives()}},
 			{Title: "To do", Panels: []Panel{openAlerts()}},
-			{Title: "How it goes", Panels: []Panel{alertsByState(), alertsBySeverity(12, 9), people(), closedAlerts()}},
+			{Title: "How it goes", Panels: []Panel{alertsByState(), alertsBySeverity(12, 9, chosenAlerts()), people(), closedAlerts()}},
 		},
 	}
 }
