@@ -46,7 +46,7 @@ func complianceFigures() []Panel {
 		{Title: "Lost log records", Kind: Stat, Width: 6, Height: 4, Unit: "none", Columns: []string{"lost"}, Thresholds: steps(1, 1000),
 			Description: "PCI DSS 10.7.2 (failures of security controls are detected and dealt with). Events, lines and alerts lost for good in the span. " +
 				"If there are any, note the cause for the auditor: the pipeline's health names place, reason and time.",
-			Query: "SELECT toUInt64(round(sum(g.grown))) AS lost\nFROM (" + growth("toStartOfHour(m.time)", lossRows) + ") AS g"},
+			Query: "SELECT toUInt64(round(sum(g.grown))) AS lost\nFROM (" + growth(pieces, lossRows) + ") AS g"},
 		{Title: "Missing ledger entries", Kind: Stat, Width: 6, Height: 4, Unit: "none", Columns: []string{"missing"}, Thresholds: []Threshold{{Color: "green"}, {1, "red"}},
 			Description: "PCI DSS 10.3.4 (change detection on audit logs). Numbers that are missing in the chains of the decision ledger, over all that is kept. " +
 				"If it is not zero: export the ledger and run `warder audit verify`, and treat it as tampering until it is explained.",

@@ -23,9 +23,14 @@ func growth(piece, where string) string {
     WHERE piece >= $__fromTime`, piece, where, lookBack)
 }
 
-// Pieces of time for [growth]: points of a time series, and minutes for a number about the whole span.
-const minutes = "toStartOfMinute(m.time)"
+// Pieces of time for [growth]: minutes, and for numbers about a whole span 300 pieces of it, of which the first is left out unless the span
+// begins with it.
+const (
+	minutes = "toStartOfMinute(m.time)"
+	pieces  = "toStartOfInterval(m.time, toIntervalSecond(greatest(60, intDiv(dateDiff('second', $__fromTime, $__toTime), 300))))"
+)
 
+// points are the pieces of a time series.
 func points() string { return piece("m.time", 30) }
 
 // buckets is SQL of a select of time, key and b: the cumulative buckets of histograms, (upper bound, count), that grew in each piece of time.
@@ -44,7 +49,7 @@ HAVING b[-1].2 > 0`, key, growth(piece, where))
 // bucketsInAll is [buckets] of the whole span, as one piece.
 func bucketsInAll(key, where string) string {
 	return fmt.Sprintf("SELECT key, arraySort(groupArray((p.1, p.2))) AS b FROM (SELECT key, (x.1, sum(x.2)) AS p FROM (SELECT key, arrayJoin(b) AS x FROM (%s)) GROUP BY key, x.1) GROUP BY key",
-		buckets(minutes, key, where))
+		buckets(pieces, key, where))
 }
 
 // quantile is SQL for a quantile of the column b of [buckets], with the same interpolation as Prometheus has; above the last finite bound it

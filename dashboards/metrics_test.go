@@ -59,10 +59,10 @@ func TestGrowth(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			name := fmt.Sprint("metric", i)
 			sample(t, conn, from, name, "map()", tt.first, tt.values...)
-			for _, pieces := range []string{minutes, "toStartOfInterval(m.time, toIntervalSecond(600))"} {
-				got := ask(t, conn, from, "SELECT sum(g.grown) FROM ("+growth(pieces, "m.name = '"+name+"'")+") AS g")
+			for _, piece := range []string{minutes, pieces, "toStartOfInterval(m.time, toIntervalSecond(600))"} {
+				got := ask(t, conn, from, "SELECT sum(g.grown) FROM ("+growth(piece, "m.name = '"+name+"'")+") AS g")
 				if diff := cmp.Diff([]any{tt.want}, got); diff != "" {
-					t.Errorf("in %s (-want +got):\n%s", pieces, diff)
+					t.Errorf("in %s (-want +got):\n%s", piece, diff)
 				}
 			}
 		})

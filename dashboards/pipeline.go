@@ -35,7 +35,7 @@ func pipeline() Board {
 
 func pipelineFigures() []Panel {
 	total := func(as, where string) string {
-		return "SELECT round(sum(g.grown)) AS " + as + "\nFROM (" + growth(minutes, where) + ") AS g"
+		return "SELECT round(sum(g.grown)) AS " + as + "\nFROM (" + growth(pieces, where) + ") AS g"
 	}
 	return []Panel{
 		{Title: "Lost for good", Kind: Stat, Width: 6, Height: 4, Unit: "none", Columns: []string{"lost"}, Thresholds: steps(1, 100),
@@ -147,7 +147,7 @@ FROM (
 LEFT JOIN (SELECT key, %s AS p99 FROM (%s)) AS q ON q.key = i.table
 ORDER BY rows DESC
 LIMIT 100`, spanSeconds,
-		growth(minutes, "m.name IN ('warder_store_inserted_total', 'warder_store_repeats_total', 'warder_store_insert_failures_total',\n"+
+		growth(pieces, "m.name IN ('warder_store_inserted_total', 'warder_store_repeats_total', 'warder_store_insert_failures_total',\n"+
 			"                'warder_store_insert_seconds_sum', 'warder_store_insert_seconds_count')"),
 		quantile(0.99), bucketsInAll("g.labels['table']", "m.name = 'warder_store_insert_seconds_bucket'"))
 }
