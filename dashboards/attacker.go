@@ -8,7 +8,7 @@ func attacker() Board {
 		Variables:   []Variable{{Name: "entity", Label: "Address, user or tenant"}},
 		Rows: []Row{
 			{Panels: []Panel{entityAlertCount(), entityShare("denied", "Denied"), entityShare("refused", "Refused by decisions"), entityDistinct(), entityProfile()}},
-			{Title: "What it did", Panels: []Panel{entityTimeline(), entityTop("Routes", "route"), entityTop("Clients' names", "user_agent")}},
+			{Title: "What it did", Panels: []Panel{entityTimeline(), entityTop("Routes", "route"), entityTop("User agents", "user_agent")}},
 			{Title: "What was made of it", Panels: []Panel{entityAlerts(), entityDecisions()}},
 			{Title: "Its last requests", Panels: []Panel{entityRequests()}},
 		},
