@@ -165,13 +165,13 @@ func baselineTraffic() []Panel {
 func baselineTables() []Panel {
 	deviation := []Threshold{{Color: "green"}, {3, "yellow"}, {6, "red"}}
 	return []Panel{
-		{Title: "Routes furthest from what is usual", Kind: Table, Width: 12, Height: 10, Unit: "short", Thresholds: deviation,
+		{Title: "Routes furthest from what is usual", Kind: Table, Judged: "deviation", Width: 12, Height: 10, Unit: "short", Thresholds: deviation,
 			Columns: bandColumns("api_name", "route"), Units: map[string]string{"deviation": "none", "weeks": "none"},
 			Description: "The last whole hour of the span, route by route, against the same hour of earlier weeks. Deviation is in robust standard deviations: " +
 				"beyond 3 is outside the band. If a route is red: choose it above to see how it went there.",
 			Query: "SELECT toString(api_name) AS api_name, toString(route) AS route, " + bandSelect + "\nFROM (" + endpointsNow().sql() + ")\n" +
 				"WHERE known > 0\nORDER BY abs(score) DESC\nLIMIT 30"},
-		{Title: "Clients furthest from what is usual", Kind: Table, Width: 12, Height: 10, Unit: "short", Thresholds: deviation,
+		{Title: "Clients furthest from what is usual", Kind: Table, Judged: "deviation", Width: 12, Height: 10, Unit: "short", Thresholds: deviation,
 			Columns: bandColumns("kind", "entity"), Units: map[string]string{"deviation": "none", "weeks": "none"},
 			Description: "The 2,000 busiest addresses, users and tenants of the last whole hour against their own same hour of earlier weeks; who has no history is not listed. " +
 				"If it is beyond 3, it is outside the band: click on the entity for its profile.",
@@ -184,7 +184,7 @@ func baselineTables() []Panel {
 func baselineModels() []Panel {
 	one := learnedOne + among("c.model", "model") + " AND " + among("c.entity", "entity") + ")"
 	return []Panel{
-		{Title: "Outside the band of learned models", Kind: Table, Width: 24, Height: 9, Unit: "short",
+		{Title: "Outside the band of learned models", Kind: Table, Judged: "score", Width: 24, Height: 9, Unit: "short",
 			Thresholds: []Threshold{{Color: "green"}, {3, "yellow"}, {6, "red"}},
 			Columns:    []string{"time", "model", "kind", "entity", "route", "value", "expected", "low", "high", "score"},
 			Units:      map[string]string{"score": "none"},

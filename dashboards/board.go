@@ -54,6 +54,8 @@ type Panel struct {
 	Height      int         // grid units of 30 pixels
 	Unit        string      // Grafana's unit id: "short", "reqps", "percentunit", "bytes", "ms", "s", "dtdurations", "none"
 	Thresholds  []Threshold // first one's Value is ignored: the colour of everything below the second
+	// Judged is the column of a Table whose numbers have the thresholds' colours; "" for none.
+	Judged string
 	// Neutral says why a Stat or Gauge has no thresholds: what it shows is neither good nor bad.
 	Neutral string
 	Stack   bool

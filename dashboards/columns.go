@@ -55,6 +55,9 @@ func properties(p Panel, column string) []object {
 	}
 	if p.Kind == Table {
 		out = append(out, cell(column)...)
+		if column == p.Judged {
+			out = append(out, coloured()...)
+		}
 	} else if c := colorOf(column); c != "" && p.By == "" {
 		set("color", object{"mode": "fixed", "fixedColor": c})
 	}
@@ -72,8 +75,13 @@ func shown(p Panel, column string) string {
 	return strings.ReplaceAll(column, "_", " ")
 }
 
-// cell is how a table shows a column: hidden, or with the colours of its words. Both names of the cell's kind are given: cellOptions is
-// read from Grafana 9.5 on, displayMode before.
+// coloured writes a cell in the colour of its word, or of its threshold. Both names of the cell's kind are given: cellOptions is read from
+// Grafana 9.5 on, displayMode before.
+func coloured() []object {
+	return []object{{"id": "custom.displayMode", "value": "color-text"}, {"id": "custom.cellOptions", "value": object{"type": "color-text"}}}
+}
+
+// cell is how a table shows a column: hidden, or with the colours of its words.
 func cell(column string) []object {
 	if strings.HasPrefix(column, "_") {
 		return []object{{"id": "custom.hidden", "value": true}}
@@ -91,11 +99,7 @@ func cell(column string) []object {
 	for i, w := range words {
 		mapping[w.word] = object{"color": w.color, "index": i, "text": w.word}
 	}
-	return []object{
-		{"id": "mappings", "value": []object{{"type": "value", "options": mapping}}},
-		{"id": "custom.displayMode", "value": "color-text"},
-		{"id": "custom.cellOptions", "value": object{"type": "color-text"}},
-	}
+	return append([]object{{"id": "mappings", "value": []object{{"type": "value", "options": mapping}}}}, coloured()...)
 }
 
 // colorOf is the colour of a series whose name means the same everywhere, "" for others.

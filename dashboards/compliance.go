@@ -60,7 +60,7 @@ func complianceFigures() []Panel {
 
 func complianceLogs() []Panel {
 	return []Panel{
-		{Title: "Completeness by collector", Kind: Table, Width: 12, Height: 9, Unit: "none",
+		{Title: "Completeness by collector", Kind: Table, Judged: "lost", Width: 12, Height: 9, Unit: "none",
 			Columns: []string{"instance", "events", "shipped", "lost", "heartbeats", "silent_minutes", "last_event"},
 			Units:   map[string]string{"events": "short", "shipped": "short"}, Thresholds: steps(1, 60),
 			Description: "PCI DSS 10.2.1, 10.2.2. What the taps of each process saw, what the broker acknowledged, what was lost for good, the heartbeats that prove a quiet tap alive, " +
@@ -76,13 +76,13 @@ func complianceLogs() []Panel {
 
 func complianceKept() []Panel {
 	return []Panel{
-		{Title: "Retention, and age of personal data", Kind: Table, Width: 12, Height: 10, Unit: "none",
+		{Title: "Retention, and age of personal data", Kind: Table, Judged: "age", Width: 12, Height: 10, Unit: "none",
 			Columns: []string{"table", "personal_data", "oldest", "age", "retention", "rows"}, Units: map[string]string{"age": "d", "rows": "short"},
 			Thresholds: []Threshold{{Color: "text"}, {366, "yellow"}, {732, "red"}},
 			Description: "PCI DSS 10.5.1 and GDPR Art. 5(1)(e) (storage limitation). The oldest row of each table, how long it is to be kept, and whether it holds personal data of clients or of staff. " +
 				"If it is older than your register of processing (Art. 30) allows: shorten store.retention.",
 			Query: retentionQuery},
-		{Title: "The ledger's chains", Kind: Table, Width: 12, Height: 10, Unit: "none", Columns: []string{"chain", "entries", "first", "last", "missing", "keys", "unreadable", "newest"},
+		{Title: "The ledger's chains", Kind: Table, Judged: "missing", Width: 12, Height: 10, Unit: "none", Columns: []string{"chain", "entries", "first", "last", "missing", "keys", "unreadable", "newest"},
 			Thresholds: []Threshold{{Color: "green"}, {1, "red"}}, Units: map[string]string{"entries": "short"},
 			Description: "PCI DSS 10.3.2, 10.3.4. Each chain of the decision ledger: entries, first and last number, numbers that are missing between them, signing keys. " +
 				"This shows gaps; hashes and signatures are checked by `warder audit verify`, whose report is the evidence. If there is a key that nobody knows: it is an incident.",

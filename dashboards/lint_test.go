@@ -40,6 +40,7 @@ func faults(b Board, p Panel) []string {
 		fault(len(p.Thresholds) > 1 && p.Neutral != "", "has thresholds, and says why it has none")
 	}
 	fault(!slices.IsSortedFunc(p.Thresholds[min(1, len(p.Thresholds)):], func(a, b Threshold) int { return int(a.Value*1e6 - b.Value*1e6) }), "its thresholds do not rise")
+	fault(p.Kind == Table && (p.Judged == "") != (len(p.Thresholds) < 2) || p.Judged != "" && !slices.Contains(p.Columns, p.Judged), "has thresholds and no column for them, or the reverse")
 	fault(len(p.Columns) == 0, "names no columns")
 	fault(p.Kind == Table && !strings.Contains(p.Query, "LIMIT "), "is a table without LIMIT")
 	fault(p.By != "" && p.Kind != TimeSeries, "is parted by %q, which only a time series can be", p.By)

@@ -104,7 +104,7 @@ func llmUse() []Panel {
 
 func llmSpenders() []Panel {
 	return []Panel{
-		{Title: "Users by tokens", Kind: Table, Width: 14, Height: 10, Unit: "short", Units: map[string]string{"turned_away": "percentunit"},
+		{Title: "Users by tokens", Kind: Table, Judged: "turned_away", Width: 14, Height: 10, Unit: "short", Units: map[string]string{"turned_away": "percentunit"},
 			Thresholds: steps(0.05, 0.25),
 			Columns:    []string{"principal", "tenant", "requests", "prompt_tokens", "completion_tokens", "cost", "largest_prompt", "turned_away"},
 			Description: "The users that spent most tokens. If one spends at night, or many times what its tenant does: limit its key or replace it. " +

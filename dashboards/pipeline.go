@@ -111,19 +111,19 @@ func pipelineTrouble() []Panel {
 
 func pipelineTables() []Panel {
 	return []Panel{
-		{Title: "Inserts by table", Kind: Table, Width: 12, Height: 9, Unit: "none", Columns: []string{"table", "rows", "per_second", "repeats", "failures", "mean", "p99"},
+		{Title: "Inserts by table", Kind: Table, Judged: "p99", Width: 12, Height: 9, Unit: "none", Columns: []string{"table", "rows", "per_second", "repeats", "failures", "mean", "p99"},
 			Units: map[string]string{"rows": "short", "per_second": "rowsps", "mean": "s", "p99": "s"}, Thresholds: []Threshold{{Color: "green"}, {2, "yellow"}, {10, "red"}},
 			Description: "Rows inserted into ClickHouse in the span, repeats that were left out, failed inserts, and the time an insert took. " +
 				"If inserts are slow with few rows: ClickHouse has too many parts or too little disk. If there are many repeats: a consumer was restarted often.",
 			Query: insertQuery()},
-		{Title: "Deliveries", Kind: Table, Width: 12, Height: 9, Unit: "none", Columns: []string{"sink", "kind", "delivered", "retried", "failed", "dropped", "p95", "last_error"},
+		{Title: "Deliveries", Kind: Table, Judged: "failed", Width: 12, Height: 9, Unit: "none", Columns: []string{"sink", "kind", "delivered", "retried", "failed", "dropped", "p95", "last_error"},
 			Units: map[string]string{"p95": "ns"}, Thresholds: steps(1, 10),
 			Description: "What people, receivers and SIEMs were told in the span, by sink: attempts that were delivered, tried again, refused for good or dropped, the time of an attempt, " +
 				"and the newest error. If some failed, they were not told at all: mend the address or the secret, and read the alerts here.",
 			Query: "SELECT toString(d.sink) AS sink, toString(d.kind) AS kind, countIf(d.result = 'delivered') AS delivered, countIf(d.result = 'retry') AS retried,\n" +
 				"    countIf(d.result = 'failed') AS failed, countIf(d.result = 'dropped') AS dropped, round(quantileTDigest(0.95)(d.duration)) AS p95,\n" +
 				"    argMaxIf(d.error, d.time, d.error != '') AS last_error\nFROM deliveries AS d\nWHERE $__timeFilter_ms(d.time)\nGROUP BY sink, kind\nORDER BY failed + dropped DESC, sink\nLIMIT 100"},
-		{Title: "Processes", Kind: Table, Width: 24, Height: 8, Unit: "none",
+		{Title: "Processes", Kind: Table, Judged: "silent", Width: 24, Height: 8, Unit: "none",
 			Columns:    []string{"instance", "silent", "up", "cpu", "memory", "heap", "goroutines", "files", "engine_restarts"},
 			Units:      map[string]string{"silent": "s", "up": "dtdurations", "cpu": "percentunit", "memory": "bytes", "heap": "bytes"},
 			Thresholds: []Threshold{{Color: "green"}, {30, "yellow"}, {120, "red"}},

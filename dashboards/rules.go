@@ -55,7 +55,7 @@ func ruleFigures() []Panel {
 
 func ruleNoise() []Panel {
 	return []Panel{
-		{Title: "Noisy rules", Kind: Table, Width: 24, Height: 11, Unit: "none",
+		{Title: "Noisy rules", Kind: Table, Judged: "false_share", Width: 24, Height: 11, Unit: "none",
 			Columns: []string{"rule", "mode", "severity", "alerts", "entities", "per_entity", "true_positive", "false_positive", "benign", "no_verdict", "false_share", "advice"},
 			Units:   map[string]string{"false_share": "percentunit", "alerts": "short", "entities": "short"}, Thresholds: steps(0.2, 0.5),
 			Description: "Alerts a rule, the entities they are about, and the verdicts of people (the newest of an alert holds). If a few entities alert over and over: " +
@@ -89,7 +89,7 @@ LIMIT 100`},
 
 func ruleFaults() []Panel {
 	return []Panel{
-		{Title: "Failing and suspended rules", Kind: Table, Width: 12, Height: 9, Unit: "none", Columns: []string{"rule", "what", "times", "last"}, Thresholds: steps(1, 1000),
+		{Title: "Failing and suspended rules", Kind: Table, Judged: "times", Width: 12, Height: 9, Unit: "none", Columns: []string{"rule", "what", "times", "last"}, Thresholds: steps(1, 1000),
 			Description: "Rules whose expressions failed (taken as no match), rules that were suspended for it, and changed rule files that were refused. " +
 				"If there are any: `warder rules explain` shows why an expression fails, `warder rules lint` why files are refused.",
 			Query: `SELECT rule, what, times, last
@@ -107,7 +107,7 @@ FROM (
 )
 ORDER BY what = 'failed', times DESC
 LIMIT 100`},
-		{Title: "Silent rules", Kind: Table, Width: 12, Height: 9, Unit: "none", Columns: []string{"rule", "last_alert", "days_silent", "alerts_before"},
+		{Title: "Silent rules", Kind: Table, Judged: "days_silent", Width: 12, Height: 9, Unit: "none", Columns: []string{"rule", "last_alert", "days_silent", "alerts_before"},
 			Units: map[string]string{"days_silent": "d"}, Thresholds: []Threshold{{Color: "green"}, {14, "yellow"}, {45, "red"}},
 			Description: "Rules that alerted in the 90 days before the span and not in it. If the attacks have not ended, a route, header or field has changed its name and the rule is blind: " +
 				"run its tests, and a backtest. Rules that never alerted have no alerts to be listed by.",
@@ -123,7 +123,7 @@ LIMIT 100`},
 
 func ruleEffort() []Panel {
 	return []Panel{
-		{Title: "Time to acknowledge and to close", Kind: Table, Width: 12, Height: 8, Unit: "none",
+		{Title: "Time to acknowledge and to close", Kind: Table, Judged: "median_to_acknowledge", Width: 12, Height: 8, Unit: "none",
 			Columns:    []string{"severity", "alerts", "acknowledged", "closed", "median_to_acknowledge", "p90_to_acknowledge", "median_to_close", "p90_to_close"},
 			Units:      map[string]string{"median_to_acknowledge": "s", "p90_to_acknowledge": "s", "median_to_close": "s", "p90_to_close": "s"},
 			Thresholds: []Threshold{{Color: "green"}, {3600, "yellow"}, {86400, "red"}},
