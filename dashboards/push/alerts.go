@@ -121,3 +121,15 @@ GROUP BY s.consumer`},
 			Query:   increase("stage", "warder_bus_dead_letters_total")},
 	}
 }
+
+// Rule tells of one alert rule.
+type Rule struct{ UID, Title, Severity, Action string }
+
+// Rules lists the alert rules that are pushed.
+func Rules() []Rule {
+	var out []Rule
+	for _, r := range alertRules() {
+		out = append(out, Rule{ownedRules + r.ID, r.Title, r.Severity, r.Action})
+	}
+	return out
+}

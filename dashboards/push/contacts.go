@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	gapi "github.com/grafana/grafana-api-golang-client"
@@ -73,9 +74,31 @@ func (p *planner) contacts() error {
 			return err
 		}
 	}
-	p.note("alerts reach the contact point %s when a notification policy leads there: Alerting, Notification policies, new policy with the matcher %s = %s",
-		name, sourceLabel, sourceValue)
+	return p.policies()
+}
+
+// policies looks whether anything leads to the contact point. Warder does not write policies: the API replaces the whole tree.
+func (p *planner) policies() error {
+	var tree policy
+	err := p.get("/api/v1/provisioning/policies", nil, &tree)
+	if err != nil && !has(err, http.StatusForbidden, http.StatusNotFound) {
+		return err
+	}
+	if !tree.leads() {
+		p.note("alerts reach the contact point %s when a notification policy leads there: Alerting, Notification policies, "+
+			"new policy with the matcher %s = %s", name, sourceLabel, sourceValue)
+	}
 	return nil
+}
+
+// policy is what of a notification policy is looked at; the library's type does not know the matchers of newer versions.
+type policy struct {
+	Receiver string   `json:"receiver"`
+	Routes   []policy `json:"routes"`
+}
+
+func (p policy) leads() bool {
+	return p.Receiver == name || slices.ContainsFunc(p.Routes, policy.leads)
 }
 
 func (p *planner) contact(want, old gapi.ContactPoint, exists bool) error {

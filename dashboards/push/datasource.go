@@ -21,7 +21,7 @@ type source struct {
 
 // settings are the data source's fields that are not secret, as version 4 of the plugin reads them.
 func (d *DataSource) settings() map[string]any {
-	return map[string]any{"host": d.Host, "port": float64(d.Port), "protocol": d.Protocol, "secure": d.TLS, "username": d.User,
+	return map[string]any{"host": d.Host, "port": d.Port, "protocol": d.Protocol, "secure": d.TLS, "username": d.User,
 		"defaultDatabase": d.Database, "tlsSkipVerify": false, "tlsAuthWithCACert": d.CA != ""}
 }
 

@@ -103,3 +103,6 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 	}
 	return &session{api, w, c.base}, nil
 }
+
+// Page returns the address of a page, a path in Grafana, for a person's browser.
+func (c *Client) Page(path string) string { return c.base.JoinPath(path).String() }

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,15 +37,19 @@ func TestMain(m *testing.M) {
 // someBoards are two small dashboards.
 func someBoards(t testing.TB) []Board {
 	t.Helper()
-	boards, err := Boards(fstest.MapFS{
-		"b/overview.json": {Data: []byte(`{"uid":"warder-overview","title":"Security overview","schemaVersion":37,"refresh":"","tags":["warder"],
-			"panels":[{"id":1,"title":"Requests","type":"stat"},{"id":2,"title":"Alerts","type":"table"}]}`)},
-		"b/pipeline.json": {Data: []byte(`{"uid":"warder-pipeline","title":"Pipeline health","panels":[]}`)},
-	}, "b")
-	if err != nil {
-		t.Fatal(err)
+	var out []Board
+	for _, text := range []string{
+		`{"id":7,"version":1,"uid":"warder-overview","title":"Security overview","schemaVersion":37,"refresh":"","tags":["warder"],
+			"panels":[{"id":1,"title":"Requests","type":"stat"},{"id":2,"title":"Alerts","type":"table"}]}`,
+		`{"uid":"warder-pipeline","title":"Pipeline health","panels":[]}`,
+	} {
+		b, err := ReadBoard([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, b)
 	}
-	return boards
+	return out
 }
 
 func everything(t testing.TB) Want {
@@ -181,6 +184,22 @@ func TestOnlyWhatDiffers(t *testing.T) {
 	push(t, c, want)
 	if s.Source(DataSourceUID)["secrets"].(map[string]any)["password"] != "another" {
 		t.Error("the password was not sent")
+	}
+}
+
+// That a contact point is of no use is told until a notification policy leads there.
+func TestNotes(t *testing.T) {
+	s := grafanatest.New(t)
+	c := client(t, s.URL, grafanatest.Token)
+	for _, want := range []int{1, 0} {
+		p, err := c.Plan(t.Context(), everything(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Notes) != want {
+			t.Errorf("notes: %q", p.Notes)
+		}
+		s.Route("Warder")
 	}
 }
 

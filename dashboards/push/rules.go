@@ -8,6 +8,7 @@ import (
 
 	gapi "github.com/grafana/grafana-api-golang-client"
 
+	"github.com/warder/warder/dashboards"
 	"github.com/warder/warder/internal/console"
 )
 
@@ -27,7 +28,7 @@ func (r *alertRule) provisioned() gapi.AlertRule {
 		Labels:      map[string]string{sourceLabel: sourceValue, "severity": r.Severity},
 		Data: []*gapi.AlertQuery{
 			{RefID: "A", DatasourceUID: DataSourceUID, QueryType: "table", RelativeTimeRange: seconds(r.Span), Model: map[string]any{
-				"refId": "A", "datasource": map[string]any{"type": PluginID, "uid": DataSourceUID}, "pluginVersion": "4.0.0",
+				"refId": "A", "datasource": map[string]any{"type": PluginID, "uid": DataSourceUID}, "pluginVersion": dashboards.PluginVersion,
 				"editorType": "sql", "queryType": "table", "format": 1, "rawSql": r.Query, "intervalMs": 1000, "maxDataPoints": 43200}},
 			expression("B", "reduce", "A", map[string]any{"reducer": "last", "settings": map[string]any{"mode": ""}}),
 			expression("C", "threshold", "B", map[string]any{"conditions": []any{map[string]any{"type": "query",

@@ -4,12 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
+	"github.com/warder/warder/dashboards"
 	"github.com/warder/warder/internal/config"
 )
 
@@ -17,13 +16,12 @@ const (
 	// FolderUID is the folder's identity; its title can be chosen.
 	FolderUID = "warder"
 	// DataSourceUID is the ClickHouse data source that the dashboards' queries name.
-	DataSourceUID = "warder"
+	DataSourceUID = dashboards.DataSource
 	// PluginID is the data source plugin that Grafana needs.
-	PluginID = "grafana-clickhouse-datasource"
+	PluginID = dashboards.DataSourceType
 
 	name       = "Warder" // of the data source, the rule group and the contact point
 	maxBoard   = 4 << 20  // bytes of one dashboard
-	maxBoards  = 200
 	ruleGroup  = name
 	interval   = 60 // seconds between evaluations of the rules; what Grafana gives a new group
 	ownedRules = "warder-"
@@ -35,35 +33,11 @@ type Board struct {
 	Model      map[string]any
 }
 
-// Boards reads the dashboards, one a .json file in the folder dir, sorted by uid.
-func Boards(fsys fs.FS, dir string) ([]Board, error) {
-	files, err := fs.Glob(fsys, path.Join(dir, "*.json"))
-	if err != nil {
-		return nil, err
-	}
-	if len(files) == 0 || len(files) > maxBoards {
-		return nil, fmt.Errorf("%s holds %d dashboards, want 1 to %d", dir, len(files), maxBoards)
-	}
-	var out []Board
-	for _, f := range files {
-		text, err := fs.ReadFile(fsys, f)
-		if err != nil {
-			return nil, err
-		}
-		b, err := board(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
-		}
-		out = append(out, b)
-	}
-	slices.SortFunc(out, func(a, b Board) int { return strings.Compare(a.UID, b.UID) })
-	return out, nil
-}
-
-func board(text []byte) (Board, error) {
+// ReadBoard reads the JSON of a dashboard, at most 4 MiB. Its id and version are Grafana's to give, and left out.
+func ReadBoard(text []byte) (Board, error) {
 	var b Board
 	if len(text) > maxBoard {
-		return b, fmt.Errorf("%d bytes are more than %d", len(text), maxBoard)
+		return b, fmt.Errorf("a dashboard of %d bytes is larger than %d", len(text), maxBoard)
 	}
 	if err := json.Unmarshal(text, &b.Model); err != nil {
 		return b, fmt.Errorf("not the JSON of a dashboard: %w", err)
@@ -73,7 +47,24 @@ func board(text []byte) (Board, error) {
 	if b.UID == "" || b.Title == "" {
 		return b, errors.New("a dashboard needs a uid and a title")
 	}
+	delete(b.Model, "id")
+	delete(b.Model, "version")
 	return b, nil
+}
+
+// Boards returns the given dashboards as Grafana reads them.
+func Boards(boards []dashboards.Board) ([]Board, error) {
+	out := make([]Board, len(boards))
+	for i := range boards {
+		text, err := dashboards.Encode(boards[i])
+		if err != nil {
+			return nil, err
+		}
+		if out[i], err = ReadBoard(text); err != nil {
+			return nil, fmt.Errorf("dashboard %s: %w", boards[i].UID, err)
+		}
+	}
+	return out, nil
 }
 
 // DataSource says where Grafana finds ClickHouse.

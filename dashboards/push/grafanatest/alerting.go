@@ -20,6 +20,7 @@ func (s *Server) alerting(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+provisioning+"/contact-points", s.getContacts)
 	mux.HandleFunc("POST "+provisioning+"/contact-points", s.newContact)
 	mux.HandleFunc("PUT "+provisioning+"/contact-points/{uid}", s.setContact)
+	mux.HandleFunc("GET "+provisioning+"/policies", s.getPolicies)
 	mux.HandleFunc("GET "+provisioning+"/templates/{name}", s.getTemplate)
 	mux.HandleFunc("PUT "+provisioning+"/templates/{name}", s.setTemplate)
 }
@@ -304,4 +305,16 @@ func (s *Server) setTemplate(w http.ResponseWriter, r *http.Request) {
 	}
 	s.templates[name] = object{"name": name, "template": body, "provenance": s.provenance}
 	reply(w, http.StatusAccepted, s.templates[name])
+}
+
+// Route adds a notification policy that leads to a contact point.
+func (s *Server) Route(receiver string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes = append(s.routes, object{"receiver": "grafana-default-email", "routes": []object{{"receiver": receiver,
+		"object_matchers": [][]string{{"source", "=", "warder"}}}}})
+}
+
+func (s *Server) getPolicies(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, object{"receiver": "grafana-default-email", "group_by": []string{"grafana_folder", "alertname"}, "routes": s.routes})
 }

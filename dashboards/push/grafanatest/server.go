@@ -39,6 +39,7 @@ type Server struct {
 	order      []string // uids of rules
 	intervals  map[string]float64
 	contacts   []object
+	routes     []object
 	templates  map[string]object
 	provenance string // of what is changed through the API
 }
