@@ -187,6 +187,32 @@ func TestOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
+// A Grafana that stores another form of a dashboard than it was given does not make every run write; a person's change still does.
+func TestRewritten(t *testing.T) {
+	for _, version := range []string{"9.3.0", "12.1.1"} {
+		s := grafanatest.New(t)
+		s.Version, s.Rewrite = version, true
+		c := client(t, s.URL, grafanatest.Token)
+		push(t, c, everything(t))
+		s.Requests()
+		push(t, c, everything(t))
+		if w := s.Writes(); len(w) > 0 {
+			t.Errorf("%s: the second run wrote %v", version, w)
+		}
+		s.ChangeBoard("warder-overview", "title", "Mine")
+		push(t, c, everything(t))
+		if w := s.Writes(); len(w) != 1 {
+			t.Errorf("%s: after a change by hand: %v", version, w)
+		}
+		want := everything(t)
+		want.Boards[0].Model["refresh"] = "1m"
+		push(t, c, want)
+		if w := s.Writes(); len(w) != 1 {
+			t.Errorf("%s: after a change of the board: %v", version, w)
+		}
+	}
+}
+
 // That a contact point is of no use is told until a notification policy leads there.
 func TestNotes(t *testing.T) {
 	s := grafanatest.New(t)

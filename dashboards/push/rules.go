@@ -30,9 +30,10 @@ func (r *alertRule) provisioned() gapi.AlertRule {
 			{RefID: "A", DatasourceUID: DataSourceUID, QueryType: "table", RelativeTimeRange: seconds(r.Span), Model: map[string]any{
 				"refId": "A", "datasource": map[string]any{"type": PluginID, "uid": DataSourceUID}, "pluginVersion": dashboards.PluginVersion,
 				"editorType": "sql", "queryType": "table", "format": 1, "rawSql": r.Query, "intervalMs": 1000, "maxDataPoints": 43200}},
-			expression("B", "reduce", "A", map[string]any{"reducer": "last", "settings": map[string]any{"mode": ""}}),
+			expression("B", "reduce", "A", map[string]any{"reducer": "last"}),
 			expression("C", "threshold", "B", map[string]any{"conditions": []any{map[string]any{"type": "query",
-				"evaluator": map[string]any{"type": "gt", "params": []any{r.Above}}}}}),
+				"evaluator": map[string]any{"type": "gt", "params": []any{r.Above}}, "operator": map[string]any{"type": "and"},
+				"query": map[string]any{"params": []any{"C"}}, "reducer": map[string]any{"type": "last", "params": []any{}}}}}),
 		},
 	}
 }

@@ -11,6 +11,7 @@ type board struct {
 	model       object
 	folder      string // uid, "" is General
 	provisioned bool
+	message     string // of the version
 }
 
 func (s *Server) content(mux *http.ServeMux) {
@@ -24,6 +25,7 @@ func (s *Server) content(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/datasources", s.newSource)
 	mux.HandleFunc("PUT /api/datasources/uid/{uid}", s.setSource)
 	mux.HandleFunc("GET /api/dashboards/uid/{uid}", s.getBoard)
+	mux.HandleFunc("GET /api/dashboards/uid/{uid}/versions", s.getVersions)
 	mux.HandleFunc("POST /api/dashboards/db", s.saveBoard)
 }
 
@@ -212,16 +214,17 @@ func (s *Server) setSource(w http.ResponseWriter, r *http.Request) {
 func (s *Server) PutBoard(uid, title, folder string, provisioned bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.boards[uid] = board{object{"id": s.nextID(), "uid": uid, "title": title, "version": 1.0}, folder, provisioned}
+	s.boards[uid] = board{object{"id": s.nextID(), "uid": uid, "title": title, "version": 1.0}, folder, provisioned, ""}
 }
 
 // ChangeBoard sets a field of a dashboard, as a person in the browser would.
 func (s *Server) ChangeBoard(uid, field string, value any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.boards[uid].model
-	m[field] = value
-	m["version"] = m["version"].(float64) + 1
+	b := s.boards[uid]
+	b.model[field], b.message = value, ""
+	b.model["version"] = b.model["version"].(float64) + 1
+	s.boards[uid] = b
 }
 
 // Board returns a dashboard and the uid of its folder.
@@ -244,6 +247,17 @@ func (s *Server) getBoard(w http.ResponseWriter, r *http.Request) {
 	}
 	reply(w, http.StatusOK, object{"dashboard": b.model, "meta": object{"folderUid": b.folder, "folderTitle": title, "provisioned": b.provisioned,
 		"version": b.model["version"], "type": "db", "canSave": true, "slug": "x", "url": "/d/" + r.PathValue("uid") + "/x"}})
+}
+
+// getVersions knows the newest only.
+func (s *Server) getVersions(w http.ResponseWriter, r *http.Request) {
+	b := s.boards[r.PathValue("uid")]
+	list := []object{{"id": 1, "dashboardId": b.model["id"], "version": b.model["version"], "message": b.message, "createdBy": "sa-warder"}}
+	if strings.HasPrefix(s.Version, "12.") {
+		reply(w, http.StatusOK, object{"continueToken": "", "versions": list})
+		return
+	}
+	reply(w, http.StatusOK, list)
 }
 
 // saveBoard wants the version of a dashboard that is there, which it reads together with an id only.
@@ -283,6 +297,9 @@ func (s *Server) saveBoard(w http.ResponseWriter, r *http.Request) {
 		model["id"] = s.nextID()
 	}
 	model["version"] = version + 1
-	s.boards[uid] = board{model, folder, false}
+	if s.Rewrite {
+		model["schemaVersion"], model["panels"] = 42.0, []any{}
+	}
+	s.boards[uid] = board{model, folder, false, text(in, "message")}
 	reply(w, http.StatusOK, object{"id": model["id"], "uid": uid, "slug": "x", "status": "success", "url": "/d/" + uid + "/x", "version": model["version"]})
 }

@@ -27,6 +27,7 @@ type Server struct {
 	Version string            // 10.4.2 at first; "" hides it
 	Plugins map[string]string // version by id
 	Denied  string            // permission that the token lacks: folders:create
+	Rewrite bool              // bring dashboards to a schema of its own, as Grafana 12 does
 
 	mu         sync.Mutex
 	log        []string
