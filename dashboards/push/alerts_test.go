@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -148,5 +149,47 @@ func TestAlertRules(t *testing.T) {
 		if got := r.provisioned(); got.Data[0].RelativeTimeRange.From != time.Duration(r.Span) {
 			t.Errorf("%s: the API counts in seconds", r.ID)
 		}
+	}
+}
+
+// expandTemplate fills a template in as Grafana does.
+func expandTemplate(t *testing.T, text string, data any) string {
+	t.Helper()
+	number := func(v float64) string { return fmt.Sprint(v) }
+	tmpl, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{"humanizeDuration": number, "humanizePercentage": number}).Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := tmpl.Execute(&b, data); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Summaries and messages say what they are about.
+func TestTemplates(t *testing.T) {
+	type value struct{ Value float64 }
+	for _, r := range alertRules() {
+		data := map[string]any{"Values": map[string]value{"B": {Value: 4711}}, "Labels": map[string]string{labelOf(&r): "it"}}
+		got := expandTemplate(t, r.Summary, data)
+		if !strings.Contains(got, "4711") && !strings.Contains(got, "it") || strings.Contains(got, "{{") {
+			t.Errorf("%s: %s", r.ID, got)
+		}
+	}
+	type alert struct {
+		Status                   string
+		Annotations, Labels      map[string]string
+		StartsAt                 time.Time
+		GeneratorURL, SilenceURL string
+	}
+	type list []alert
+	data := map[string]any{"Status": "resolved", "CommonLabels": map[string]string{"alertname": "Events are lost"}, "Alerts": list{{
+		Status: "firing", Annotations: map[string]string{"summary": "S", "description": "D", "dashboard": "/d/warder-pipeline"},
+		Labels: map[string]string{"severity": "critical"}, StartsAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), GeneratorURL: "G", SilenceURL: "Q"}}}
+	got := expandTemplate(t, messageTemplate+titleCall+"\n"+messageCall, data)
+	want := "\n[resolved] Warder: Events are lost\nfiring: S\nD\nSeverity: critical, since 2026-01-02 03:04:05 UTC\nDashboard: /d/warder-pipeline\nRule: G\nSilence: Q\n\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got: %s", diff)
 	}
 }

@@ -17,7 +17,7 @@ const BoardsPath = "/var/lib/grafana/dashboards/warder"
 
 // Environment variables that exported files refer to, so that no secret is written. Grafana reads them from its own environment.
 const (
-	PasswordEnv = "WARDER_CLICKHOUSE_PASSWORD" //nolint:gosec // a name
+	PasswordEnv = "WARDER_CLICKHOUSE_PASSWORD"
 	WebhookEnv  = "WARDER_GRAFANA_WEBHOOK"
 	SlackEnv    = "WARDER_GRAFANA_SLACK"
 )
@@ -187,8 +187,8 @@ func write(file string, content func() ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // Grafana, another user, reads it
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, text, 0o644) //nolint:gosec // Grafana, another user, reads it
+	return os.WriteFile(file, text, 0o644)
 }

@@ -25,7 +25,7 @@ const (
 // wire carries every request to Grafana: it binds it to a context and a deadline, adds the token, repeats what may succeed later, and turns
 // each answer that is no success into an [Answer], which Grafana's library would make a text of.
 type wire struct {
-	ctx   context.Context //nolint:containedctx // the library's calls take none
+	ctx   context.Context
 	next  http.RoundTripper
 	token config.Secret
 	wait  time.Duration

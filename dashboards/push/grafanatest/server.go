@@ -16,7 +16,7 @@ import (
 )
 
 // Token is the service account token that the server knows.
-const Token = "glsa_0123456789abcdefABCDEF0123456789_0a1b2c3d" //nolint:gosec // of this server only
+const Token = "glsa_0123456789abcdefABCDEF0123456789_0a1b2c3d"
 
 // object is a JSON object.
 type object = map[string]any
