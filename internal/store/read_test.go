@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/warder/warder/internal/alert"
@@ -75,5 +76,20 @@ func TestEntityAndInventory(t *testing.T) {
 	}
 	if err := s.InsertAccess(t.Context(), store.Access{Time: noon(), Actor: "person:a", Action: "events.search"}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAmbiguousID(t *testing.T) {
+	s := storetest.Open(t)
+	a, b := sampleAlert(1, alert.High), sampleAlert(2, alert.High)
+	a.ID, b.ID = "abc", "abcd"
+	if err := s.InsertAlerts(t.Context(), []*alert.Alert{a, b}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Alert(t.Context(), "ab"); !errors.Is(err, history.ErrQuestion) || !strings.Contains(err.Error(), "abcd") {
+		t.Error(err)
+	}
+	if got, err := s.Alert(t.Context(), "abc"); err != nil || got.ID != "abc" {
+		t.Errorf("a whole id that others begin with: %+v, %v", got, err)
 	}
 }
