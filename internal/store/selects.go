@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/warder/warder/internal/history"
 )
 
 // selects puts a SELECT together. Values only go in as parameters; the text is the program's own.
@@ -43,4 +45,19 @@ func (q *selects) text(tail string, limit int) string {
 		limit = MaxRows
 	}
 	return fmt.Sprintf("%s %s LIMIT %d", sql, tail, limit)
+}
+
+// equal narrows a column to a value; "" does not narrow. The parameter has the column's name.
+func (q *selects) equal(column, value string) {
+	if value != "" {
+		q.where(column+" = {"+column+":String}", clickhouse.Named(column, value))
+	}
+}
+
+// checkSpan refuses a span that ends before it begins.
+func checkSpan(s history.Span) error {
+	if !s.Since.IsZero() && !s.Until.IsZero() && !s.Since.Before(s.Until) {
+		return fmt.Errorf("%w: it ends (%s) before it begins (%s)", history.ErrQuestion, s.Until.Format(time.RFC3339), s.Since.Format(time.RFC3339))
+	}
+	return nil
 }
