@@ -105,7 +105,7 @@ Exit codes:
 		&cobra.Group{ID: "work", Title: "Rules, configuration and the rest:"})
 	root.AddCommand(newUp(s), newDemo(s))
 	root.AddCommand(newRoles(s)...)
-	root.AddCommand(newDecisions(s), newAudit(s))
+	root.AddCommand(newDecisions(s), newAudit(s), newEvents(s), newEntity(s), newAlerts(s), newInventory(s))
 	root.AddCommand(newDetect(s), newRules(s), newInit(s), newCheckConfig(s), newVersion(s), newHealth(s))
 	root.SetHelpCommand(newHelp())
 	root.SetCompletionCommandGroupID("work")
