@@ -45,9 +45,8 @@ filter costs says --explain. --follow goes on with what comes, until ctrl-c.`,
 	f.register(c, "1h")
 	c.Flags().IntVar(&f.search.Limit, "limit", 100, "at most `n` events, 0 is all")
 	c.Flags().BoolVar(&f.search.OldestFirst, "oldest-first", false, "the oldest first")
-	c.Flags().StringSliceVar(&f.columns, "columns",
-		[]string{"time", "source.address", "principal.id", "request.method", "request.path", "response.code", "api.route"},
-		"show these `fields` in table and csv, with commas between")
+	c.Flags().StringSliceVar(&f.columns, "columns", nil,
+		"show these `fields` in table and csv, with commas between (default time, who, what and the answer)")
 	_ = c.RegisterFlagCompletionFunc("columns", cobra.FixedCompletions(heads(eventColumns()), cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	c.Flags().BoolVar(&f.explain, "explain", false, "only say how it would be searched")
 	c.Flags().BoolVar(&f.follow, "follow", false, "print what comes from now on; with --since, from then on")
@@ -59,6 +58,9 @@ func (f *searchFlags) run(c *cobra.Command, s streams, api *apiFlags) error {
 	var err error
 	if f.search.Span, err = f.span(c, time.Now()); err != nil {
 		return err
+	}
+	if len(f.columns) == 0 {
+		f.columns = []string{"time", "source.address", "principal.id", "request.method", "request.path", "response.code", "api.route"}
 	}
 	columns, err := columnsNamed(c, f.columns)
 	switch {

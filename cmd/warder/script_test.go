@@ -32,7 +32,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SLACK_WEBHOOK_URL", "https://hooks.example.com/top-secret")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gz": gzipFile, "timeless": timeless, "fails": fails, "mmdb": mmdb, "api": serveAPI},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gz": gzipFile, "timeless": timeless, "fails": fails, "mmdb": mmdb, "api": serveAPI,
+			"history": serveHistory},
 	})
 }
 
