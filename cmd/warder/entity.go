@@ -28,7 +28,7 @@ func newEntityShow(s streams, f *apiFlags) *cobra.Command {
 	kind, asJSON := "", false
 	c := &cobra.Command{Use: "show VALUE|KIND:VALUE", Short: "Show the profile of a client, user or tenant",
 		Long: `Shows when it was seen and how often, what it called and from where, its alerts
-and the decisions about it. What looks like an IP address is an address, all else
+and the decisions about it. What looks like an IP is an address, all else
 a principal; write tenant:acme, or --kind, for others.`,
 		Example: "  warder entity show 203.0.113.9 --since 7d\n  warder entity show principal:alice\n  warder entity show acme --kind tenant",
 		Args:    one("one address, principal or tenant")}
