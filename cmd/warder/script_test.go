@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gz": gzipFile, "timeless": timeless, "fails": fails, "mmdb": mmdb, "api": serveAPI,
-			"grafana": serveGrafana(map[string]*grafanatest.Server{})},
+			"grafana": serveGrafana(map[string]*grafanatest.Server{}), "history": serveHistory},
 	})
 }
 
