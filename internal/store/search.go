@@ -120,7 +120,9 @@ func (s *searching) behind(st *statement, at *event.Event) {
 	if s.oldest {
 		op = ">"
 	}
-	st.where("(e.time, e.id) " + op + " (fromUnixTimestamp64Nano({at:Int64}, 'UTC'), toFixedString(unhex({id:String}), 16))")
+	// Not as tuples: ClickHouse would fail to convert the id for its index. Hexadecimal digits sort as the bytes do.
+	moment := "fromUnixTimestamp64Nano({at:Int64}, 'UTC')"
+	st.where("(e.time " + op + " " + moment + " OR (e.time = " + moment + " AND lower(hex(e.id)) " + op + " {id:String}))")
 	st.param("at", at.Time.UnixNano())
 	st.param("id", at.ID.String())
 }

@@ -318,3 +318,32 @@ func TestExplain(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// TestSearchGoesOnBehindAPage asks for more than one page of events that nearly share a time.
+func TestSearchGoesOnBehindAPage(t *testing.T) {
+	const n = 12_000
+	var events []*event.Event
+	for i := range uint64(n) {
+		events = append(events, sample("edge", i+1, noon().Add(time.Duration(i/500))))
+	}
+	r := searcher(t, events)
+	for _, filter := range []string{"", `request.path.reverse() != ""`} {
+		for _, oldest := range []bool{false, true} {
+			next := uint64(0)
+			sum, err := r.Search(t.Context(), history.Search{Filter: filter, Limit: n - 1, OldestFirst: oldest}, func(e *event.Event) error {
+				next++
+				want := n + 1 - next
+				if oldest {
+					want = next
+				}
+				if e.Seq != want {
+					return fmt.Errorf("event %d comes where %d should", e.Seq, want)
+				}
+				return nil
+			})
+			if err != nil || sum.Found != n-1 {
+				t.Errorf("%q, oldest first %v: %+v, %v", filter, oldest, sum, err)
+			}
+		}
+	}
+}
