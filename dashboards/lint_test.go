@@ -143,6 +143,7 @@ func TestFaults(t *testing.T) {
 		{"a table without limit", func(p *Panel) { p.Kind = Table }, "LIMIT"},
 		{"a variable in Grafana's quotes", func(p *Panel) { p.Query += " AND api_name IN (${api:singlequote})" }, "by way of text()"},
 		{"a bare variable", func(p *Panel) { p.Query += " AND api_name = '$api'" }, "by way of text()"},
+		{"thresholds for no column", func(p *Panel) { p.Kind, p.Query = Table, p.Query+" LIMIT 1" }, "no column for them"},
 		{"several values", func(p *Panel) { p.Query += " AND " + among("api_name", "api") }, ""},
 		{"a variable that is not there", func(p *Panel) { p.Query += " AND api_name = " + text("service") }, "no such variable"},
 		{"too wide", func(p *Panel) { p.Width = 25 }, "is 25 wide"},
