@@ -52,6 +52,13 @@ func New(base *url.URL, token, source string, tlsConfig *tls.Config) *Client {
 	return &Client{base: base, token: token, source: source, http: client(wait), stream: client(0)}
 }
 
+// Patient returns a client whose calls take as long as they take; only ctx bounds them.
+func (c *Client) Patient() *Client {
+	p := *c
+	p.http = c.stream
+	return &p
+}
+
 // Host is the API's host and port.
 func (c *Client) Host() string { return c.base.Host }
 
