@@ -13,7 +13,7 @@ import (
 )
 
 // BoardsPath is where Grafana's machine has the dashboards' files, unless it is told otherwise.
-const BoardsPath = "/var/lib/grafana/dashboards/warder"
+const BoardsPath = "/var/lib/grafana/dashboards"
 
 // Environment variables that exported files refer to, so that no secret is written. Grafana reads them from its own environment.
 const (
