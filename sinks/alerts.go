@@ -15,14 +15,14 @@ import (
 // alertPartition delivers one partition's alerts to one sink. It owns the memory of what this partition delivered and what it
 // still has to write down about it.
 type alertPartition struct {
-	d       *Dispatcher
-	common  Common
-	number  int
-	batcher *batcher
-	seen    *memory
-	judged  int64 // records below this offset were counted and set aside already, should Handle be repeated
-	log     *slog.Logger
-	metrics *sinkMetrics
+	d        *Dispatcher
+	receiver *Receiver
+	number   int
+	batcher  *batcher
+	seen     *memory
+	judged   int64 // records below this offset were counted and set aside already, should Handle be repeated
+	log      *slog.Logger
+	metrics  *sinkMetrics
 
 	// Owed to the bus: what happened must be recorded before the offset is committed, also when Handle is repeated.
 	dead       []deadLetter
@@ -45,13 +45,13 @@ type item struct {
 func (p *alertPartition) restore(ctx context.Context) error {
 	unreadable, last := 0, error(nil)
 	err := p.d.client.ReadPartition(ctx, bus.TopicDeliveries, p.number, func(r bus.Record) error {
-		id, ok := remembered(p.common.Name, r.Key)
+		id, ok := remembered(p.receiver.Common.Name, r.Key)
 		switch {
 		case !ok:
 		case r.Value == nil:
 			p.seen.remove(id)
 		default:
-			if err := decodeDelivery(r.Value, p.common.Name, id); err != nil {
+			if err := decodeDelivery(r.Value, p.receiver.Common.Name, id); err != nil {
 				unreadable, last = unreadable+1, err
 				return nil
 			}
@@ -64,7 +64,7 @@ func (p *alertPartition) restore(ctx context.Context) error {
 		p.log.Error("delivery records cannot be read; they are ignored", "topic", bus.TopicDeliveries, "partition", p.number, "records", unreadable, "error", last)
 	}
 	if err != nil {
-		return fmt.Errorf("sink %s: restore deliveries of partition %d: %w", p.common.Name, p.number, err)
+		return fmt.Errorf("sink %s: restore deliveries of partition %d: %w", p.receiver.Common.Name, p.number, err)
 	}
 	p.forget()
 	return nil
@@ -77,7 +77,7 @@ func (p *alertPartition) Handle(ctx context.Context, recs []bus.Record) error {
 	if err := p.save(ctx); err != nil {
 		return err
 	}
-	for part := range slices.Chunk(items, p.common.MaxAlerts) {
+	for part := range slices.Chunk(items, p.receiver.Common.MaxAlerts) {
 		if err := p.send(ctx, part); err != nil {
 			return err
 		}
@@ -109,6 +109,7 @@ func (p *alertPartition) pick(recs []bus.Record) []item {
 			p.metrics.alert(o)
 		default:
 			p.metrics.alert(o)
+			p.d.tellDropped(p.receiver, a, o)
 		}
 	}
 	return out
@@ -123,7 +124,7 @@ func (p *alertPartition) judge(r bus.Record) (*alert.Alert, outcome, error) {
 	if p.seen.has(a.ID) {
 		return a, repeated, nil
 	}
-	return a, route(&p.common, p.d.cfg.Silences, a, time.Since(r.Time)), nil
+	return a, route(&p.receiver.Common, p.d.cfg.Silences, a, time.Since(r.Time)), nil
 }
 
 // send sends one message's worth and writes down what became of it. What is certain is remembered at once, so that a repeated
@@ -155,7 +156,7 @@ func (p *alertPartition) record(it item, o outcome) {
 	p.metrics.alert(o)
 	t := now()
 	p.seen.add(it.alert.ID, t)
-	r, err := encodeDelivery(p.common.Name, p.number, it.alert.ID, o, t)
+	r, err := encodeDelivery(p.receiver.Common.Name, p.number, it.alert.ID, o, t)
 	if err != nil { // a struct of texts and a time always encodes
 		p.log.Error("delivery was not recorded", "alert", it.alert.ID, "error", err)
 		return
@@ -167,15 +168,15 @@ func (p *alertPartition) record(it item, o outcome) {
 // forget keeps the memory, and with it the topic, within its bounds.
 func (p *alertPartition) forget() {
 	for _, id := range p.seen.forget(now()) {
-		p.deliveries = append(p.deliveries, tombstone(p.common.Name, p.number, id))
+		p.deliveries = append(p.deliveries, tombstone(p.receiver.Common.Name, p.number, id))
 	}
 }
 
 // save writes down what is owed. What was written is owed no longer, also when the rest fails.
 func (p *alertPartition) save(ctx context.Context) error {
 	for len(p.dead) > 0 {
-		if err := p.d.client.DeadLetter(ctx, p.dead[0].rec, Group(p.common.Name), p.dead[0].reason); err != nil {
-			return fmt.Errorf("sink %s: %w", p.common.Name, err)
+		if err := p.d.client.DeadLetter(ctx, p.dead[0].rec, Group(p.receiver.Common.Name), p.dead[0].reason); err != nil {
+			return fmt.Errorf("sink %s: %w", p.receiver.Common.Name, err)
 		}
 		p.dead = p.dead[1:]
 	}
@@ -183,7 +184,7 @@ func (p *alertPartition) save(ctx context.Context) error {
 		return nil
 	}
 	if err := p.d.client.Produce(ctx, p.deliveries...); err != nil {
-		return fmt.Errorf("sink %s: record deliveries: %w", p.common.Name, err)
+		return fmt.Errorf("sink %s: record deliveries: %w", p.receiver.Common.Name, err)
 	}
 	p.deliveries = nil
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/internal/opsrecord"
 )
 
 // Dispatcher reads the alerts, and for a SIEM the events, once for each sink and sees to it that each one arrives.
@@ -23,6 +24,7 @@ type Dispatcher struct {
 	sinks   []Receiver
 	log     *slog.Logger
 	metrics *metrics
+	report  func(opsrecord.Delivery)
 }
 
 // New makes a dispatcher. It neither dials nor starts anything. reg may be nil.
@@ -48,7 +50,7 @@ func New(cfg Config, client *bus.Client, receivers []Receiver, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	return &Dispatcher{cfg: cfg, client: client, sinks: receivers, log: log, metrics: m}, nil
+	return &Dispatcher{cfg: cfg, client: client, sinks: receivers, log: log, metrics: m, report: func(opsrecord.Delivery) {}}, nil
 }
 
 // Group returns the consumer group in which the sink reads alerts. Its events are read in Group(sink) + ".events".
@@ -82,7 +84,7 @@ func (d *Dispatcher) alerts(ctx context.Context, r Receiver) error {
 		wait: r.Common.GroupWait.Std(),
 		max:  r.Common.MaxAlerts,
 		sender: &sender[*alert.Alert]{send: r.Sink.Send, backoff: d.cfg.Backoff,
-			giveUp: r.Common.GiveUpAfter.Std(), log: log, metrics: m},
+			giveUp: r.Common.GiveUpAfter.Std(), tell: d.tellAlerts(&r), log: log, metrics: m},
 	}
 	// The batcher outlives the consumption: a partition that is being closed still waits for its answers.
 	bctx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -96,7 +98,7 @@ func (d *Dispatcher) alerts(ctx context.Context, r Receiver) error {
 		<-done
 	}()
 	open := func(ctx context.Context, n int) (bus.Partition, int64, error) {
-		p := &alertPartition{d: d, common: r.Common, number: n, batcher: b, seen: newMemory(d.cfg.Remember), log: log, metrics: m}
+		p := &alertPartition{d: d, receiver: &r, number: n, batcher: b, seen: newMemory(d.cfg.Remember), log: log, metrics: m}
 		if err := p.restore(ctx); err != nil {
 			return nil, 0, err
 		}
@@ -108,7 +110,7 @@ func (d *Dispatcher) alerts(ctx context.Context, r Receiver) error {
 func (d *Dispatcher) events(ctx context.Context, r Receiver) error {
 	log := d.log.With("sink", r.Common.Name, "stream", "events")
 	m := d.metrics.of(r.Common.Name)
-	s := &sender[*event.Event]{send: r.EventSink.SendEvents, backoff: d.cfg.Backoff, endless: true, log: log, metrics: m}
+	s := &sender[*event.Event]{send: r.EventSink.SendEvents, backoff: d.cfg.Backoff, endless: true, tell: d.tellEvents(&r), log: log, metrics: m}
 	open := func(_ context.Context, n int) (bus.Partition, int64, error) {
 		return &eventPartition{d: d, name: r.Common.Name, sender: s, high: newHighWater(maxTaps), log: log, metrics: m}, bus.Committed, nil
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/warder/warder/internal/opsrecord"
 )
 
 // finalError says that an alert or event will not be tried again: it was refused, or tried for too long.
@@ -31,6 +33,7 @@ type sender[T any] struct {
 	backoff Backoff
 	giveUp  time.Duration // from since; forever when endless
 	endless bool
+	tell    func([]T, attempt) // of each attempt that came to an end; may be nil
 	log     *slog.Logger
 	metrics *sinkMetrics
 }
@@ -64,9 +67,11 @@ func (s *sender[T]) persist(ctx context.Context, items []T, since time.Time) err
 		}
 		start := time.Now()
 		retry, err := s.send(ctx, items)
-		s.metrics.attempt(retry, err, time.Since(start))
+		took := time.Since(start)
+		s.metrics.attempt(retry, err, took)
 		switch {
 		case err == nil:
+			s.report(items, attempt{n, opsrecord.Delivered, took, nil})
 			if n > 1 {
 				s.log.Info("sink delivers again", "attempts", n, "records", len(items))
 			}
@@ -74,17 +79,34 @@ func (s *sender[T]) persist(ctx context.Context, items []T, since time.Time) err
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !retry:
+			s.report(items, attempt{n, refusedAs(len(items)), took, err})
 			return &finalError{attempts: n, err: err}
 		}
 		wait := s.pause(n, err)
 		if !s.endless && time.Since(since)+wait > s.giveUp {
+			s.report(items, attempt{n, opsrecord.Failed, took, err})
 			return &finalError{attempts: n, gaveUp: true, err: err}
 		}
+		s.report(items, attempt{n, opsrecord.Retry, took, err})
 		s.log.Warn("sink failed, will try again", "attempt", n, "records", len(items), "wait", wait.Round(time.Millisecond), "error", err)
 		s.metrics.retrying.Set(1)
 		sleep(ctx, wait)
 		s.metrics.retrying.Set(0)
 	}
+}
+
+func (s *sender[T]) report(items []T, a attempt) {
+	if s.tell != nil {
+		s.tell(items, a)
+	}
+}
+
+// refusedAs is what it means that n items were refused: one is lost, several are tried in halves.
+func refusedAs(n int) opsrecord.Result {
+	if n > 1 {
+		return opsrecord.Retry
+	}
+	return opsrecord.Failed
 }
 
 // pause returns the wait after failed attempt n: Min·2^(n-1) up to Max, the upper half of it random, and never less than the

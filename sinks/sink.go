@@ -31,6 +31,8 @@ type EventSink interface {
 // Receiver is one configured destination: what internal/app hands to [New].
 type Receiver struct {
 	Common Common
+	// Kind is what kind of sink it is, for people: "slack", "email", …
+	Kind string
 	// Sink takes the alerts. The dispatcher closes it at the end of Run when it is an io.Closer.
 	Sink Sink
 	// EventSink takes every access event when Common.Events is set; it may be the same value as Sink.

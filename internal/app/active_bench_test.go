@@ -32,8 +32,8 @@ const (
 // the request that trips a rule to the moment at which every look-up sees the block. A thousand offenders, two hundred a second, while
 // four hundred customers shop. Goals at the 99th percentile: 10 ms on the embedded broker, 25 ms on real Kafka.
 func BenchmarkRequestToActive(b *testing.B) {
-	b.Run("embedded", func(b *testing.B) { requestToActive(b, nil, "low") })
-	b.Run("embedded-idle-engine", func(b *testing.B) { requestToActive(b, nil, "idle") }) // engine.priority
+	b.Run("embedded", func(b *testing.B) { requestToActive(b, nil, "auto") })
+	b.Run("embedded-low-engine", func(b *testing.B) { requestToActive(b, nil, "low") }) // engine.priority
 	if brokers := os.Getenv("WARDER_KAFKA"); brokers != "" {
 		b.Run("kafka", func(b *testing.B) { requestToActive(b, strings.Split(brokers, ","), "low") })
 	}

@@ -25,28 +25,28 @@ func newReceivers(cfg Sinks, log *slog.Logger, reg prometheus.Registerer) ([]sin
 		if err != nil {
 			return nil, fail("webhook", i, err)
 		}
-		out = append(out, sinks.Receiver{Common: c.Common, Sink: s})
+		out = append(out, sinks.Receiver{Common: c.Common, Kind: "webhook", Sink: s})
 	}
 	for i, c := range cfg.Slack {
 		s, err := slack.New(c, log, reg)
 		if err != nil {
 			return nil, fail("slack", i, err)
 		}
-		out = append(out, sinks.Receiver{Common: c.Common, Sink: s})
+		out = append(out, sinks.Receiver{Common: c.Common, Kind: "slack", Sink: s})
 	}
 	for i, c := range cfg.Email {
 		s, err := email.New(c, log, reg)
 		if err != nil {
 			return nil, fail("email", i, err)
 		}
-		out = append(out, sinks.Receiver{Common: c.Common, Sink: s})
+		out = append(out, sinks.Receiver{Common: c.Common, Kind: "email", Sink: s})
 	}
 	for i, c := range cfg.Syslog {
 		s, err := syslog.New(c, log, reg)
 		if err != nil {
 			return nil, fail("syslog", i, err)
 		}
-		out = append(out, sinks.Receiver{Common: c.Common, Sink: s, EventSink: s})
+		out = append(out, sinks.Receiver{Common: c.Common, Kind: "syslog", Sink: s, EventSink: s})
 	}
 	return out, nil
 }

@@ -18,6 +18,7 @@ const (
 	TopicDeliveries  = "warder.deliveries"  // compacted, partitioned like alerts
 	TopicAcks        = "warder.acks"        // compacted, one partition, key: gateway
 	TopicAudit       = "warder.audit"       // one partition, kept for ever
+	TopicTelemetry   = "warder.telemetry"   // one partition, key: instance
 	TopicDeadLetters = "warder.dlq"         // what could not be decoded or handled
 )
 

@@ -197,7 +197,7 @@ func TestPingTLS(t *testing.T) {
 // checkTopicSettings compares the cleanup policies with the design.
 func checkTopicSettings(t *testing.T, cfg bus.Config) {
 	t.Helper()
-	wanted := map[string]string{bus.TopicEvents: "delete", bus.TopicMatches: "delete", bus.TopicAlerts: "delete", bus.TopicDeadLetters: "delete",
+	wanted := map[string]string{bus.TopicEvents: "delete", bus.TopicMatches: "delete", bus.TopicAlerts: "delete", bus.TopicDeadLetters: "delete", bus.TopicTelemetry: "delete",
 		bus.TopicDecisions: "compact", bus.TopicCheckpoints: "compact", bus.TopicDeliveries: "compact"}
 	var ask []kafka.DescribeConfigRequestResource
 	for name := range wanted {

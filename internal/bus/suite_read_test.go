@@ -25,7 +25,7 @@ func testEnsureTopics(t *testing.T, cfg bus.Config) {
 			t.Fatal(err)
 		}
 		for topic, n := range map[string]int{bus.TopicEvents: cfg.Partitions, bus.TopicMatches: cfg.Partitions, bus.TopicAlerts: cfg.Partitions,
-			bus.TopicCheckpoints: cfg.Partitions, bus.TopicDeliveries: cfg.Partitions, bus.TopicDecisions: 1, bus.TopicDeadLetters: 1} {
+			bus.TopicCheckpoints: cfg.Partitions, bus.TopicDeliveries: cfg.Partitions, bus.TopicDecisions: 1, bus.TopicTelemetry: 1, bus.TopicDeadLetters: 1} {
 			if got, err := c.Partitions(within(t), topic); err != nil || got != n {
 				t.Errorf("Partitions(%s) = %d, %v, want %d", topic, got, err, n)
 			}

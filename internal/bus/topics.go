@@ -32,6 +32,7 @@ func topicSpecs() []topicSpec {
 		{name: TopicDecisions, single: true, compact: true},
 		{name: TopicAcks, single: true, compact: true},
 		{name: TopicAudit, single: true, forever: true},
+		{name: TopicTelemetry, single: true},
 		{name: TopicDeadLetters, single: true},
 	}
 }

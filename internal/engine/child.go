@@ -51,8 +51,8 @@ func ServeChild(ctx context.Context, args []string, stdin io.Reader) int {
 		fmt.Fprintln(os.Stderr, "this command is for Warder's own use: it runs the embedded store engine")
 		return exitFailed
 	}
-	if spec.Idle {
-		onlyWhenIdle()
+	if spec.Yield {
+		go yieldAlways() // ends with the process
 	}
 	go func() { // ends with the process
 		_, _ = io.Copy(io.Discard, rd)

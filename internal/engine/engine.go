@@ -33,15 +33,15 @@ type Config struct {
 	Memory config.Bytes `yaml:"memory"`
 	// Concurrent is how many statements run at once; more wait.
 	Concurrent int `yaml:"concurrent"`
-	// Priority is "low": the engine gets a tenth of a busy processor, or "idle": only what nobody else wants. Idle keeps blocks fast on a small
-	// machine (Linux); on one that is busy all the time the store falls behind.
+	// Priority is "auto": the engine gets what nobody else wants, and while that is next to nothing a tenth of a busy processor for five seconds of
+	// six; or "low": always a tenth. Auto keeps blocks fast on a small machine; it is low where the system is not Linux.
 	Priority string `yaml:"priority"`
 }
 
 // The priorities.
 const (
+	priorityAuto = "auto"
 	priorityLow  = "low"
-	priorityIdle = "idle"
 )
 
 // minMemory is what the engine needs to merge parts at all.
@@ -49,14 +49,14 @@ const minMemory = 256 << 20
 
 // DefaultConfig returns the defaults; Dir is for the caller to set.
 func DefaultConfig() Config {
-	return Config{Memory: 2 << 30, Concurrent: 16, Priority: priorityLow}
+	return Config{Memory: 2 << 30, Concurrent: 16, Priority: priorityAuto}
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() error {
 	var errs []error
-	if c.Priority != "" && c.Priority != priorityLow && c.Priority != priorityIdle {
-		errs = append(errs, config.Errorf("priority", "%.20q is unknown: want low or idle", c.Priority))
+	if c.Priority != "" && c.Priority != priorityLow && c.Priority != priorityAuto {
+		errs = append(errs, config.Errorf("priority", "%.20q is unknown: want auto or low", c.Priority))
 	}
 	if c.Memory < minMemory {
 		errs = append(errs, config.Errorf("memory", "%d bytes are too few, the engine needs 256MiB", c.Memory))
@@ -125,7 +125,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Reg
 	}
 	e.spec = childSpec{
 		Kind: found.kind, Path: found.path, Dir: dir, Addr: e.addr, User: user, Password: e.password.Reveal(),
-		Memory: int64(cfg.Memory), Concurrent: cfg.Concurrent, Idle: cfg.Priority == priorityIdle,
+		Memory: int64(cfg.Memory), Concurrent: cfg.Concurrent, Yield: cfg.Priority == priorityAuto,
 	}
 	if err = e.begin(ctx); err != nil {
 		e.unlisten()

@@ -5,5 +5,5 @@ package engine
 // yieldToParent does nothing here.
 func yieldToParent() {}
 
-// onlyWhenIdle does nothing here.
-func onlyWhenIdle() {}
+// yieldAlways does nothing here.
+func yieldAlways() {}

@@ -28,7 +28,7 @@ type childSpec struct {
 	Password   string `json:"password"`
 	Memory     int64  `json:"memory"`
 	Concurrent int    `json:"concurrent"`
-	Idle       bool   `json:"idle"` // run only when nobody else wants to
+	Yield      bool   `json:"yield"` // run when nobody else wants to, as long as it does not starve
 }
 
 // childReport is what a child says, once, as one line of JSON on its standard output.
