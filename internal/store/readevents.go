@@ -34,7 +34,7 @@ func (s *Store) EventsByID(ctx context.Context, ids []event.ID) ([]*event.Event,
 		names[i] = c.name
 	}
 	sql := "SELECT " + strings.Join(names, ", ") +
-		" FROM events WHERE id IN arrayMap(x -> toFixedString(unhex(x), 16), {ids:Array(String)}) ORDER BY time, id LIMIT 1 BY id"
+		" FROM events WHERE seq IN arrayMap(x -> reinterpretAsUInt64(reverse(substring(unhex(x), 9))), {ids:Array(String)}) AND id IN arrayMap(x -> toFixedString(unhex(x), 16), {ids:Array(String)}) ORDER BY time, id LIMIT 1 BY id"
 	var out []*event.Event
 	err := s.each(ctx, "read events", sql, []any{clickhouse.Named("ids", hex)}, func(r driver.Rows) error {
 		e, err := scanEvent(r)
