@@ -1,10 +1,10 @@
 -- A small history for the tests: {rows} requests in the {seconds} seconds before {end}. Statements end with a semicolon at the end of a line.
 -- Requests are made {count} at a time, from number {first} on.
-INSERT INTO events (id, time, tap, seq, request_id, method, scheme, host, path, user_agent, request_size, duration, code, response_size, content_type,
+INSERT INTO events (time, tap, seq, request_text, method, scheme, host, path, user_agent, request_size, duration, code, response_size, content_type,
     source_address, country, asn, principal_id, principal_type, tenant, auth_outcome, route, api_version, api_name, tls_version, model, prompt_tokens,
     completion_tokens, enforced_by, enforced_action, waf_score, intel_lists)
-SELECT unhex(leftPad(hex(number), 32, '0')) AS id, fromUnixTimestamp64Nano(toInt64({end} * 1e9 - {seconds} * 1e9 * ({rows} - number) / {rows}), 'UTC') AS time,
-    'edge-1' AS tap, number AS seq, toString(number) AS request_id,
+SELECT fromUnixTimestamp64Nano(toInt64({end} * 1e9 - {seconds} * 1e9 * ({rows} - number) / {rows}), 'UTC') AS time,
+    'edge-1' AS tap, number AS seq, toString(number) AS request_text,
     ['GET', 'GET', ['POST', 'PUT', 'DELETE', 'PATCH'][1 + resource % 4]][1 + r2 % 3] AS method, 'https' AS scheme, 'api.example.com' AS host,
     route AS path, ['Mozilla/5.0', 'curl/8.5', 'python-requests/2.32', 'sqlmap/1.8'][1 + r3 % 4] AS user_agent, 100 + r1 % 900 AS request_size,
     toInt64(1e6 * (1 + r2 % 200)) AS duration, if(attacker, [401, 403, 404, 429][1 + r3 % 4], if(r3 % 20 > 0, 200, [201, 204, 302, 400, 404, 500][1 + intDiv(r3, 20) % 6])) AS code,
@@ -25,6 +25,15 @@ FROM (
         if(attacker, concat('203.0.113.', toString(7 + client)), IPv4NumToString(toUInt32(167772160 + client))) AS address
     FROM numbers({first}, {count})
 );
+
+-- The rollups of those requests.
+INSERT INTO rollup_feed (kafka_partition, time, api_name, route, method, code, auth_outcome, enforced_action, request_size, response_size, duration,
+    source_address, country, asn, principal_id, tenant, host, api_version, content_type, model, prompt_tokens, completion_tokens,
+    waf_score, intel_lists)
+SELECT kafka_partition, time, api_name, route, method, code, auth_outcome, enforced_action, request_size, response_size, duration,
+    source_address, country, asn, principal_id, tenant, host, api_version, content_type, model, prompt_tokens, completion_tokens,
+    waf_score, intel_lists
+FROM events WHERE seq >= {first} AND seq < {first} + {count};
 
 INSERT INTO alerts (id, time, rule, rule_version, title, severity, rank, mode, tags, window_start, window_end, entity, measured, events, event_count, dropped, record)
 SELECT lower(hex(MD5(toString(number)))) AS id, fromUnixTimestamp64Nano(toInt64({end} * 1e9 - {seconds} * 1e9 * (300 - number) / 300), 'UTC') AS time,
