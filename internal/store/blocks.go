@@ -77,9 +77,17 @@ func (b *eventBlock) encode(p *planned) {
 	}
 }
 
+func (b *eventBlock) size() int {
+	n := 0
+	for i := range b.vectors {
+		n += b.vectors[i].size()
+	}
+	return n
+}
+
 // native returns the block with the columns of those names, in the order of the table.
 func (b *eventBlock) native(want func(name string) bool) (names []string, data []byte) {
-	var body []byte
+	body := make([]byte, 0, b.size())
 	for i, c := range b.columns {
 		if want(c.name) {
 			names = append(names, c.name)

@@ -137,3 +137,6 @@ func (v *vector) appendDictionary(dst []byte) []byte {
 func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
+
+// size is about how many bytes appendTo adds.
+func (v *vector) size() int { return 128 + len(v.data) + len(v.keys) + 4*len(v.index) + len(v.values) }

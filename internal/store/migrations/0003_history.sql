@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS events (
     response_size     Int64 CODEC(T64('bit'), ZSTD(1)),
     content_type      LowCardinality(String) CODEC(ZSTD(1)),
     source_address    IPv6 CODEC(ZSTD(1)),
-    source_port       UInt16 CODEC(ZSTD(3)),
+    source_port       UInt16 CODEC(ZSTD(1)),
     source_peer       IPv6 CODEC(ZSTD(1)),
     country           LowCardinality(String) CODEC(ZSTD(1)),
     asn               UInt32 CODEC(ZSTD(1)),
@@ -51,12 +51,12 @@ CREATE TABLE IF NOT EXISTS events (
     intel_lists       Array(LowCardinality(String)) CODEC(ZSTD(1)),
     ext               Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     truncated         Bool,
-    INDEX seq_filter seq TYPE bloom_filter(0.01) GRANULARITY 2,
-    INDEX principal_filter principal_id TYPE bloom_filter(0.01) GRANULARITY 2
+    INDEX seq_filter seq TYPE bloom_filter(0.1) GRANULARITY 1,
+    INDEX principal_filter principal_id TYPE bloom_filter(0.02) GRANULARITY 1
 ) ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (toStartOfHour(time), source_address, time, tap, seq)
-SETTINGS ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1, min_level_for_wide_part = 1, auto_statistics_types = '';
 
 -- What the rollups need of an event: a block of events goes into the table events first, and then here, with a token by which each rollup knows
 -- a block that comes again. Nothing stays in this table.
