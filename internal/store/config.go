@@ -15,6 +15,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/privacy"
 	"github.com/warder/warder/internal/tlsconf"
 )
 
@@ -34,6 +35,7 @@ type Config struct {
 	TLS       tlsconf.Switched `yaml:"tls"`       //
 	Retention Retention        `yaml:"retention"` //
 	Limits    Limits           `yaml:"limits"`    //
+	Privacy   privacy.Config   `yaml:"privacy"`   // what the tables hold of people
 }
 
 // Retention is how long rows are kept, counted from the time of what they tell of. Zero is for ever.
@@ -134,7 +136,7 @@ func (c Config) Validate() error {
 	if c.Limits.Rows < 1000 {
 		fail("limits.rows", "is %d: write 1000 or more", c.Limits.Rows)
 	}
-	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()))...)
+	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()), config.In("privacy", c.Privacy.Validate()))...)
 }
 
 // Bounds of the connection pool and of waiting for the network.

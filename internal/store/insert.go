@@ -37,8 +37,6 @@ func (s *Store) inserting(ctx context.Context, table string, rows int, settings 
 		"optimize_on_insert": 0,
 		// One block stays one block.
 		"max_insert_threads": 1,
-		// Blocks hold no repeats: collapsing them before they are written would find none and take as long as all the rest.
-		"optimize_on_insert": 0,
 	}
 	maps.Copy(all, settings)
 	limited, cancel := context.WithTimeout(ctx, insertTimeout)
