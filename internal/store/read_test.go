@@ -74,7 +74,7 @@ func TestEntityAndInventory(t *testing.T) {
 			t.Errorf("%+v: %+v, %v", f, got, err)
 		}
 	}
-	if err := s.InsertAccess(t.Context(), store.Access{Time: noon(), Actor: "person:a", Action: "events.search"}); err != nil {
+	if err := s.InsertAccess(t.Context(), history.Access{Time: noon(), Actor: "person:a", Action: "events.search"}); err != nil {
 		t.Error(err)
 	}
 }

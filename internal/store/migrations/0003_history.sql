@@ -205,12 +205,12 @@ CREATE TABLE IF NOT EXISTS entity_hour (
     country        SimpleAggregateFunction(max, LowCardinality(String))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMMDD(time)
-ORDER BY (kind, time, value)
+ORDER BY (kind, value, time)
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 20000;
 
 -- An address is written as people do: a mapped IPv4 address without its prefix.
 CREATE MATERIALIZED VIEW IF NOT EXISTS entity_hour_address TO entity_hour AS
-SELECT toStartOfHour(e.time) AS time, 'address' AS kind, replaceRegexpOne(toString(e.source_address), '^::ffff:', '') AS value, count() AS requests,
+SELECT toStartOfHour(e.time) AS time, 'address' AS kind, if(e.source_address BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'), substring(toString(e.source_address), 8), toString(e.source_address)) AS value, count() AS requests,
     countIf(code IN (401, 403) OR auth_outcome = 'failure') AS denied, countIf(code = 404) AS not_found, countIf(code = 429) AS limited,
     countIf(code >= 500) AS errors, countIf(enforced_action IN ('block', 'limit', 'challenge')) AS refused,
     countIf(method NOT IN ('GET', 'HEAD', 'OPTIONS')) AS writes, countIf(waf_score > 0 OR notEmpty(intel_lists)) AS flagged,
