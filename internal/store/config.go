@@ -129,6 +129,7 @@ func (c Config) options(database string) (*clickhouse.Options, error) {
 	}
 	if c.Protocol == HTTP {
 		o.Protocol = clickhouse.HTTP
+		o.TransportFunc = countSummaries
 	}
 	return o, nil
 }
