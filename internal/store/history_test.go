@@ -29,7 +29,9 @@ func TestHistory(t *testing.T) {
 
 // A profile of many hours has as many buckets as it may, and its tops are of the last days.
 func TestEntityOfManyHours(t *testing.T) {
-	s := storetest.Open(t)
+	cfg := storetest.Config(t)
+	cfg.Retention.Events = 0 // for ever
+	s := storetest.OpenConfig(t, cfg)
 	last := noon()
 	var events int
 	for hours := 0; hours <= 1200; hours += 100 {

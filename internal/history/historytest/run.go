@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 	t.Run("questions", s.questions)
 	t.Run("triage refused", s.triageRefused)
 	t.Run("triage", s.triage)
+	t.Run("triage at once", s.triageAtOnce)
 }
 
 // same compares what was wanted with what came.

@@ -1,7 +1,10 @@
 package historytest
 
 import (
+	"errors"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/warder/warder/internal/history"
@@ -60,5 +63,34 @@ func (s *suite) triage(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, state, want, alertIDs(list))
+	}
+}
+
+// triageAtOnce wants no change lost when several people are at it.
+func (s *suite) triageAtOnce(t *testing.T) {
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() {
+			_, errs[i] = s.Triager.Triage(t.Context(), "kim", stealing, history.Triage{State: history.Acknowledged, Note: strconv.Itoa(i)})
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Reader.Alert(t.Context(), stealing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := map[string]bool{}
+	for i, change := range got.History {
+		notes[change.Note] = true
+		if i > 0 && !change.Time.After(got.History[i-1].Time) {
+			t.Errorf("change %d is not later than the one before it", i)
+		}
+	}
+	if len(notes) != len(errs) {
+		t.Errorf("%d changes are in the history, want %d", len(notes), len(errs))
 	}
 }
