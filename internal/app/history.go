@@ -45,7 +45,7 @@ func (p *past) Triage(ctx context.Context, by, id string, t history.Triage) (*hi
 
 func (p *past) Accessed(a history.Access) { p.accesses.add(a) }
 
-func (p *past) Note(ctx context.Context, a history.Access) error { return p.store.InsertAccess(ctx, a) }
+func (p *past) Note(ctx context.Context, a history.Access) error { return p.store.InsertAccess(ctx, []history.Access{a}) }
 
 // history is the API's source of the past: the store of this process, or a connection of its own to the one that is configured.
 func (a *App) history() (api.History, error) {
@@ -146,7 +146,7 @@ func (a *accesses) flush(ctx context.Context, st *store.Store) {
 		for len(batch) < cap(batch) {
 			batch = append(batch, <-a.waiting)
 		}
-		if err := st.InsertAccess(ctx, batch...); err != nil {
+		if err := st.InsertAccess(ctx, batch); err != nil {
 			a.lose(len(batch), err)
 		}
 	}

@@ -2,16 +2,16 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/warder/warder/internal/decision/ledger"
+	"github.com/warder/warder/internal/history"
 )
-
-// MaxRows is the most rows that a read returns.
-const MaxRows = 10_000
 
 // limited puts the configured limits on a read.
 func (s *Store) limited(ctx context.Context) context.Context {
@@ -19,7 +19,7 @@ func (s *Store) limited(ctx context.Context) context.Context {
 		"max_execution_time": max(1, int(s.cfg.Limits.Time.Std().Seconds())),
 		"max_memory_usage":   int64(s.cfg.Limits.Memory),
 		"max_rows_to_read":   s.cfg.Limits.Rows,
-		"max_result_rows":    MaxRows,
+		"max_result_rows":    history.MaxRows,
 	}))
 }
 
@@ -27,16 +27,33 @@ func (s *Store) limited(ctx context.Context) context.Context {
 func (s *Store) each(ctx context.Context, what, sql string, args []any, scan func(driver.Rows) error) error {
 	rows, err := s.conn.Query(s.limited(ctx), sql, args...)
 	if err != nil {
-		return s.cfg.explain(what, err)
+		return s.explainRead(what, err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err = scan(rows); err != nil {
-			return s.cfg.explain(what, err)
+			return s.explainRead(what, err)
 		}
 	}
 	if err = rows.Err(); err != nil {
-		return s.cfg.explain(what, err)
+		return s.explainRead(what, err)
+	}
+	return nil
+}
+
+// explainRead explains what ended a read.
+func (s *Store) explainRead(what string, err error) error {
+	var ex *clickhouse.Exception
+	if errors.As(err, &ex) {
+		return s.overLimit(what, ex.Code, err)
+	}
+	return s.cfg.explain(what, err)
+}
+
+// checkSpan refuses a span that ends before it begins.
+func checkSpan(span history.Span) error {
+	if !span.Since.IsZero() && !span.Until.IsZero() && !span.Since.Before(span.Until) {
+		return fmt.Errorf("%w: it ends (%s) before it begins (%s)", history.ErrQuestion, span.Until.Format(time.RFC3339), span.Since.Format(time.RFC3339))
 	}
 	return nil
 }
@@ -84,7 +101,7 @@ type AuditFilter struct {
 	Since, Until time.Time // Until is exclusive
 	Decision     string    // id
 	Entity       string
-	Limit        int // at most MaxRows; 0 is MaxRows
+	Limit        int // at most history.MaxRows, which 0 is too
 }
 
 // Audit lists entries of the decision ledger, newest first: also those that do not count in their chain.

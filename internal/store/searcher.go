@@ -40,8 +40,8 @@ type question struct {
 }
 
 func (r *Searcher) question(span history.Span, filter string) (*question, error) {
-	if !span.Since.IsZero() && !span.Until.IsZero() && !span.Since.Before(span.Until) {
-		return nil, fmt.Errorf("%w: it ends (%s) before it begins (%s)", history.ErrQuestion, span.Until.Format(time.RFC3339), span.Since.Format(time.RFC3339))
+	if err := checkSpan(span); err != nil {
+		return nil, err
 	}
 	q := &question{span: span, query: new(celsql.Query)}
 	if strings.TrimSpace(filter) == "" {
@@ -116,9 +116,9 @@ func (r *Searcher) ask(ctx context.Context, what string, st *statement, b *budge
 	rows := limits.Rows - int64(min(b.scanned.Load(), uint64(limits.Rows)))
 	switch {
 	case seconds <= 0:
-		return r.overLimit(what, codeTimeout, nil)
+		return r.store.overLimit(what, codeTimeout, nil)
 	case rows <= 0:
-		return r.overLimit(what, codeTooManyRows, nil)
+		return r.store.overLimit(what, codeTooManyRows, nil)
 	}
 	args := make([]any, len(st.params))
 	for i, p := range st.params {
@@ -135,17 +135,14 @@ func (r *Searcher) ask(ctx context.Context, what string, st *statement, b *budge
 	ctx, cancel := context.WithCancel(clickhouse.Context(ctx, clickhouse.WithSettings(settings)))
 	defer cancel() // before the rows are closed: what is not read is not waited for
 	err := r.read(r.store.counting(ctx, &b.scanned), cancel, st, args, scan)
-	var ex *clickhouse.Exception
 	var handler handlerError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &handler):
 		return handler.error
-	case errors.As(err, &ex):
-		return r.overLimit(what, ex.Code, err)
 	}
-	return r.store.cfg.explain(what, err)
+	return r.store.explainRead(what, err)
 }
 
 // handlerError is an error of who takes the rows: it is passed on as it is.
@@ -169,8 +166,8 @@ func (r *Searcher) read(ctx context.Context, cancel func(), st *statement, args 
 }
 
 // overLimit explains an exception: one about a limit says which and how to ask for less.
-func (r *Searcher) overLimit(what string, code int32, err error) error {
-	limits := r.store.cfg.Limits
+func (s *Store) overLimit(what string, code int32, err error) error {
+	limits := s.cfg.Limits
 	less := "ask about a shorter span, for fewer events, or with a filter that ClickHouse can narrow down (see explain)"
 	var passed string
 	switch code {
@@ -181,7 +178,7 @@ func (r *Searcher) overLimit(what string, code int32, err error) error {
 	case codeMemory:
 		passed = fmt.Sprintf("%d bytes of memory (store.limits.memory)", int64(limits.Memory))
 	default:
-		return r.store.cfg.explain(what, err)
+		return s.cfg.explain(what, err)
 	}
 	if err == nil {
 		return fmt.Errorf("store: %s: the limit of a read is passed, %s: %s", what, passed, less)

@@ -37,14 +37,18 @@ func (q *selects) span(column string, since, until time.Time) {
 
 // text returns the statement; tail is what stands between the conditions and the limit.
 func (q *selects) text(tail string, limit int) string {
-	sql := q.head
-	if len(q.conditions) > 0 {
-		sql += " WHERE " + strings.Join(q.conditions, " AND ")
+	if limit <= 0 || limit > history.MaxRows {
+		limit = history.MaxRows
 	}
-	if limit <= 0 || limit > MaxRows {
-		limit = MaxRows
+	return fmt.Sprintf("%s %s LIMIT %d", q.body(), tail, limit)
+}
+
+// body is the statement up to its conditions.
+func (q *selects) body() string {
+	if len(q.conditions) == 0 {
+		return q.head
 	}
-	return fmt.Sprintf("%s %s LIMIT %d", sql, tail, limit)
+	return q.head + " WHERE " + strings.Join(q.conditions, " AND ")
 }
 
 // equal narrows a column to a value; "" does not narrow. The parameter has the column's name.
@@ -52,12 +56,4 @@ func (q *selects) equal(column, value string) {
 	if value != "" {
 		q.where(column+" = {"+column+":String}", clickhouse.Named(column, value))
 	}
-}
-
-// checkSpan refuses a span that ends before it begins.
-func checkSpan(s history.Span) error {
-	if !s.Since.IsZero() && !s.Until.IsZero() && !s.Since.Before(s.Until) {
-		return fmt.Errorf("%w: it ends (%s) before it begins (%s)", history.ErrQuestion, s.Until.Format(time.RFC3339), s.Since.Format(time.RFC3339))
-	}
-	return nil
 }

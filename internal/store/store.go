@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -20,6 +21,8 @@ type Store struct {
 	log     *slog.Logger
 	metrics *metrics
 	names   *privacy.Pseudonyms
+
+	triaging sync.Mutex // held from reading what an alert's last change is until the next one is in the table
 }
 
 // Open connects, makes the database where it is missing and brings its schema up to date. Its errors name the address and say

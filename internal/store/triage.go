@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -13,8 +12,19 @@ import (
 	"github.com/warder/warder/internal/history"
 )
 
-// MaxNote bounds a triage's note, in bytes.
-const MaxNote = 4000
+// Bounds of what people say about an alert, in bytes.
+const (
+	maxNote = 2000
+	maxBy   = 256
+)
+
+func alertStates() []string {
+	return []string{history.Open, history.Acknowledged, history.Closed}
+}
+
+func verdicts() []string {
+	return []string{history.TruePositive, history.FalsePositive, history.Benign}
+}
 
 // triageRow is a change on its way into the table.
 type triageRow struct {
@@ -25,7 +35,7 @@ type triageRow struct {
 func triageColumns() []column[triageRow] {
 	return []column[triageRow]{
 		col("alert", func(t triageRow) string { return t.alert }),
-		col("time", func(t triageRow) time.Time { return t.Time }),
+		col("time", func(t triageRow) time.Time { return storedTime(t.Time) }),
 		low("state", func(t triageRow) string { return t.State }),
 		low("verdict", func(t triageRow) string { return t.Verdict }),
 		low("by", func(t triageRow) string { return t.By }),
@@ -33,22 +43,22 @@ func triageColumns() []column[triageRow] {
 	}
 }
 
-// Triage implements [history.Triager]. The store sets the time. Saying again what holds changes nothing.
+// Triage implements [history.Triager]. Any state may follow any other; closing an alert needs a verdict, which no other state has. The
+// change carries the store's time in milliseconds and is later than each of the alert's before it; t's own By and Time do not count. Two
+// processes that change the same alert within a millisecond leave one of the two changes.
 func (s *Store) Triage(ctx context.Context, by, id string, t history.Triage) (*history.Alert, error) {
-	if err := checkTriage(t); err != nil {
+	if err := checkTriage(by, t); err != nil {
 		return nil, err
 	}
-	a, err := s.one(ctx, id)
+	s.triaging.Lock()
+	defer s.triaging.Unlock()
+	a, err := s.oneAlert(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	old := a.Triage
 	t.By, t.Time = by, time.Now().UTC().Truncate(time.Millisecond)
-	if old.State == t.State && old.Verdict == t.Verdict && old.Note == t.Note {
-		return a, nil
-	}
-	if !t.Time.After(old.Time) { // the newest row holds, also where a clock went back
-		t.Time = old.Time.Add(time.Millisecond)
+	if !t.Time.After(a.Triage.Time) {
+		t.Time = a.Triage.Time.Add(time.Millisecond)
 	}
 	if err = insert(ctx, s, "triage", triageColumns(), []triageRow{{t, a.ID}}); err != nil {
 		return nil, err
@@ -57,26 +67,27 @@ func (s *Store) Triage(ctx context.Context, by, id string, t history.Triage) (*h
 	return a, nil
 }
 
-func checkTriage(t history.Triage) error {
-	verdicts := []string{history.TruePositive, history.FalsePositive, history.Benign}
+func checkTriage(by string, t history.Triage) error {
 	switch {
-	case t.State != history.Open && t.State != history.Acknowledged && t.State != history.Closed:
-		return fmt.Errorf("%w: state %.20q is none of open, acknowledged, closed", history.ErrQuestion, t.State)
-	case t.State == history.Closed && !slices.Contains(verdicts, t.Verdict):
-		return fmt.Errorf("%w: closing an alert needs a verdict: %v", history.ErrQuestion, verdicts)
+	case by == "" || len(by) > maxBy:
+		return fmt.Errorf("%w: who changes an alert has a name of 1 to %d bytes", history.ErrQuestion, maxBy)
+	case !slices.Contains(alertStates(), t.State):
+		return fmt.Errorf("%w: %.40q is no state of an alert: it is one of %s", history.ErrQuestion, t.State, listed(alertStates()))
+	case t.State == history.Closed && !slices.Contains(verdicts(), t.Verdict):
+		return fmt.Errorf("%w: an alert is closed with a verdict, and %.40q is none: it is one of %s", history.ErrQuestion, t.Verdict, listed(verdicts()))
 	case t.State != history.Closed && t.Verdict != "":
-		return fmt.Errorf("%w: a verdict belongs to closing, not to the state %s", history.ErrQuestion, t.State)
-	case len(t.Note) > MaxNote || !utf8.ValidString(t.Note):
-		return fmt.Errorf("%w: the note has %d bytes; write UTF-8 of at most %d", history.ErrQuestion, len(t.Note), MaxNote)
+		return fmt.Errorf("%w: only a closed alert has a verdict: leave %.40q out, or close the alert", history.ErrQuestion, t.Verdict)
+	case len(t.Note) > maxNote:
+		return fmt.Errorf("%w: the note has %d bytes, more than %d", history.ErrQuestion, len(t.Note), maxNote)
 	}
 	return nil
 }
 
-// triaged is an alert's history, oldest first.
-func (s *Store) triaged(ctx context.Context, alert string) ([]history.Triage, error) {
+// triages lists what people made of an alert, oldest first.
+func (s *Store) triages(ctx context.Context, id string) ([]history.Triage, error) {
 	q := newSelect("SELECT state, verdict, by, note, time FROM triage")
-	q.where("alert = {alert:String}", clickhouse.Named("alert", alert))
-	var out []history.Triage
+	q.where("alert = {alert:String}", clickhouse.Named("alert", id))
+	out := []history.Triage{}
 	err := s.each(ctx, "read an alert's history", q.text("ORDER BY time LIMIT 1 BY time", 0), q.args, func(r driver.Rows) error {
 		var t history.Triage
 		err := r.Scan(&t.State, &t.Verdict, &t.By, &t.Note, &t.Time)
