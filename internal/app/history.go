@@ -45,7 +45,9 @@ func (p *past) Triage(ctx context.Context, by, id string, t history.Triage) (*hi
 
 func (p *past) Accessed(a history.Access) { p.accesses.add(a) }
 
-func (p *past) Note(ctx context.Context, a history.Access) error { return p.store.InsertAccess(ctx, []history.Access{a}) }
+func (p *past) Note(ctx context.Context, a history.Access) error {
+	return p.store.InsertAccess(ctx, []history.Access{a})
+}
 
 // history is the API's source of the past: the store of this process, or a connection of its own to the one that is configured.
 func (a *App) history() (api.History, error) {
