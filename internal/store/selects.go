@@ -50,10 +50,3 @@ func (q *selects) body() string {
 	}
 	return q.head + " WHERE " + strings.Join(q.conditions, " AND ")
 }
-
-// equal narrows a column to a value; "" does not narrow. The parameter has the column's name.
-func (q *selects) equal(column, value string) {
-	if value != "" {
-		q.where(column+" = {"+column+":String}", clickhouse.Named(column, value))
-	}
-}
