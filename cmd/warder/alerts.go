@@ -151,7 +151,7 @@ func (g *page) alert(d *history.AlertDetail) {
 	g.row("alert", console.Clean(d.ID, 64))
 	g.row("state", console.Clean(stateOf(d.Alert), 60))
 	g.row("rule", console.Clean(d.Rule, 100))
-	g.row("", console.Clean(d.Description, 500))
+	g.row("", console.Clean(strings.Join(strings.Fields(d.Description), " "), 500))
 	g.row("who", console.Entity(d.Group))
 	g.row("measured", console.Measured(d.Alert.Alert))
 	g.row("window", d.Window.Start.UTC().Format(stamp)+" to "+d.Window.End.UTC().Format(stamp))

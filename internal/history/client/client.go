@@ -171,8 +171,9 @@ func known(err error) error {
 // meant is an error of the API with what it means; the API's text says it all.
 type meant struct{ err, means error }
 
-func (m *meant) Error() string   { return m.err.Error() }
-func (m *meant) Unwrap() []error { return []error{m.err, m.means} }
+func (m *meant) Error() string        { return m.err.Error() }
+func (m *meant) Is(target error) bool { return target == m.means }
+func (m *meant) Unwrap() error        { return m.err }
 
 // path joins escaped parts. A part that is only dots would be taken for a step up.
 func path(parts ...string) string {

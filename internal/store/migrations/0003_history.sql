@@ -217,7 +217,7 @@ SELECT toStartOfHour(e.time) AS time, 'address' AS kind, if(e.source_address BET
     sum(toUInt64(e.response_size)) AS response_bytes, sum(toUInt64(prompt_tokens + completion_tokens)) AS tokens,
     toDateTime(min(e.time), 'UTC') AS first_seen, toDateTime(max(e.time), 'UTC') AS last_seen,
     uniqCombinedState(12)(toString(route)) AS routes, uniqCombinedState(12)(e.source_address) AS addresses,
-    uniqCombinedState(12)(e.principal_id) AS principals, max(e.country) AS country
+    uniqCombinedStateIf(12)(e.principal_id, e.principal_id != '') AS principals, max(e.country) AS country
 FROM rollup_feed AS e
 GROUP BY time, e.source_address;
 
@@ -229,7 +229,7 @@ SELECT toStartOfHour(e.time) AS time, 'principal' AS kind, e.principal_id AS val
     sum(toUInt64(e.response_size)) AS response_bytes, sum(toUInt64(prompt_tokens + completion_tokens)) AS tokens,
     toDateTime(min(e.time), 'UTC') AS first_seen, toDateTime(max(e.time), 'UTC') AS last_seen,
     uniqCombinedState(12)(toString(route)) AS routes, uniqCombinedState(12)(e.source_address) AS addresses,
-    uniqCombinedState(12)(e.principal_id) AS principals, max(e.country) AS country
+    uniqCombinedStateIf(12)(e.principal_id, e.principal_id != '') AS principals, max(e.country) AS country
 FROM rollup_feed AS e
 WHERE e.principal_id != ''
 GROUP BY time, e.principal_id;
@@ -242,7 +242,7 @@ SELECT toStartOfHour(e.time) AS time, 'tenant' AS kind, toString(e.tenant) AS va
     sum(toUInt64(e.response_size)) AS response_bytes, sum(toUInt64(prompt_tokens + completion_tokens)) AS tokens,
     toDateTime(min(e.time), 'UTC') AS first_seen, toDateTime(max(e.time), 'UTC') AS last_seen,
     uniqCombinedState(12)(toString(route)) AS routes, uniqCombinedState(12)(e.source_address) AS addresses,
-    uniqCombinedState(12)(e.principal_id) AS principals, max(e.country) AS country
+    uniqCombinedStateIf(12)(e.principal_id, e.principal_id != '') AS principals, max(e.country) AS country
 FROM rollup_feed AS e
 WHERE e.tenant != ''
 GROUP BY time, e.tenant;
