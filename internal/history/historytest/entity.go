@@ -18,7 +18,7 @@ func (s *suite) entity(t *testing.T) {
 		{
 			history.EntityID{Kind: history.Address, Value: attacker}, history.Span{},
 			history.Entity{First: s.start, Last: s.start.Add(6 * time.Minute), Country: "DE", ASN: 64500, Requests: 7, Denied: 6, Writes: 7, Bytes: 700,
-				Distinct: history.EntityDistinct{Routes: 1, Addresses: 1, Principals: 2}, Timeline: []history.Bucket{{Time: s.start, Count: 7, Denied: 6}}},
+				Distinct: history.EntityDistinct{Routes: 1, Addresses: 1, Principals: 1}, Timeline: []history.Bucket{{Time: s.start, Count: 7, Denied: 6}}},
 			map[string]string{"api.route": "/login", "response.code": "401", "source.address": attacker, "principal.id": "alice",
 				"request.user_agent": "agent-" + attacker, "source.country": "DE"},
 			[]string{stuffing}, []string{blocked},
@@ -28,7 +28,7 @@ func (s *suite) entity(t *testing.T) {
 			history.EntityID{Kind: history.Address, Value: "::ffff:" + scraper}, history.Span{Since: s.at(2.5), Until: s.at(2.75)},
 			history.Entity{EntityID: history.EntityID{Kind: history.Address, Value: scraper}, Span: history.Span{Since: s.at(2), Until: s.at(3)},
 				First: s.at(2), Last: s.at(2).Add(4 * time.Minute), Requests: 5, Bytes: 500,
-				Distinct: history.EntityDistinct{Routes: 1, Addresses: 1, Principals: 1}, Timeline: []history.Bucket{{Time: s.at(2), Count: 5}}},
+				Distinct: history.EntityDistinct{Routes: 1, Addresses: 1}, Timeline: []history.Bucket{{Time: s.at(2), Count: 5}}},
 			map[string]string{"api.route": "/items/{id}", "response.code": "200", "source.address": scraper, "request.user_agent": "agent-" + scraper},
 			[]string{scraping}, nil,
 		},
