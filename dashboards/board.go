@@ -54,12 +54,22 @@ type Panel struct {
 	Height      int         // grid units of 30 pixels
 	Unit        string      // Grafana's unit id: "short", "reqps", "percentunit", "bytes", "ms", "s", "dtdurations", "none"
 	Thresholds  []Threshold // first one's Value is ignored: the colour of everything below the second
-	Stack       bool
-	// Query is SQL with the macros of Grafana's ClickHouse data source: $__timeFilter(column), $__timeFilter_ms(column),
-	// $__fromTime, $__toTime, $__timeInterval(column), $__interval_s, and the board's variables as ${name:singlequote} or ${name:sqlstring}.
+	// Judged is the column of a Table whose numbers have the thresholds' colours; "" for none.
+	Judged string
+	// Neutral says why a Stat or Gauge has no thresholds: what it shows is neither good nor bad.
+	Neutral string
+	Stack   bool
+	// Query is SQL with the macros of Grafana's ClickHouse data source: $__timeFilter(column), $__timeFilter_ms(column), $__dateFilter(column),
+	// $__fromTime, $__toTime, $__timeInterval(column), $__interval_s, and the board's variables by way of [text] and [among] only: Grafana's own
+	// quoting leaves backslashes alone, which ClickHouse reads as an escape. A table by the hour is asked from the hour that the span begins in:
+	// time >= toStartOfHour($__fromTime) AND time <= $__toTime.
 	Query string
-	// Columns are the names of the columns that the panel needs, in order; a time series' first is time.
+	// Columns are the names of the columns that the query returns, in order. A time series' first is time. A Pie or Gauge of two columns has a
+	// row a slice or bar: its name and its number; otherwise each column is one. Bars' first is the name. A table does not show columns whose
+	// name begins with an underscore: they are there for links.
 	Columns []string
+	// By is the text column that parts a TimeSeries' numbers into series, each named as that column says; "" when each column is a series.
+	By string
 	// Raw says why the panel reads the table events itself although rollups are there; "" for all that read rollups.
 	Raw   string
 	Text  string            // Markdown of a Text panel
@@ -77,6 +87,8 @@ type Threshold struct {
 type Link struct {
 	Column   string
 	Title    string
-	Board    string // UID
-	Variable string // variable of that board
+	Board    string            // UID
+	Variable string            // variable of that board; "" passes none
+	From     string            // column whose value is passed; "" is Column
+	Set      map[string]string // further variables of that board and their values
 }

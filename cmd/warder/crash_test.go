@@ -21,6 +21,7 @@ import (
 	"github.com/warder/warder/internal/app"
 	"github.com/warder/warder/internal/demo"
 	"github.com/warder/warder/internal/engine"
+	"github.com/warder/warder/internal/history"
 	"github.com/warder/warder/internal/receivers"
 	"github.com/warder/warder/internal/store"
 )
@@ -262,7 +263,7 @@ func checkStore(t *testing.T, dir string, got *answers, attackers map[string]boo
 			t.Errorf("request %s is in the store %d times", id, n)
 		}
 	}
-	alerts, err := st.Alerts(ctx, store.AlertFilter{Limit: 10_000})
+	alerts, err := st.Alerts(ctx, history.AlertFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

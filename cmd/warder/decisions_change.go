@@ -174,7 +174,7 @@ func change(c *cobra.Command, s streams, f *apiFlags, id, verb string, in any) e
 		path += "/" + id + "/" + verb
 	}
 	var d api.Decision
-	if err := cl.call(c.Context(), http.MethodPost, path, nil, in, &d); err != nil {
+	if err := cl.Call(c.Context(), http.MethodPost, path, nil, in, &d); err != nil {
 		return err
 	}
 	p := console.NewPalette(console.WantsColour(s.out))

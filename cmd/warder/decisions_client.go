@@ -1,32 +1,26 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/warder/warder/enforcer/api"
+	"github.com/warder/warder/internal/apiclient"
 	"github.com/warder/warder/internal/app"
-	"github.com/warder/warder/internal/console"
 	"github.com/warder/warder/internal/tlsconf"
 )
 
 const (
-	maxAnswer   = 16 << 20 // bytes
-	maxIDSearch = 100_000  // decisions looked through for a shortened id
-	wholeID     = 32       // digits
+	maxIDSearch = 100_000 // decisions looked through for a shortened id
+	wholeID     = 32      // digits
 )
 
 // apiFlags say where the API is and who asks.
@@ -39,13 +33,8 @@ func (f *apiFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM `file` with the authorities that vouch for an https API")
 }
 
-// apiClient talks to the API.
-type apiClient struct {
-	base   *url.URL
-	token  string
-	source string // where the token is from, for errors
-	http   *http.Client
-}
+// apiClient asks the API about decisions.
+type apiClient struct{ *apiclient.Client }
 
 // client reads the flags and the token.
 func (f *apiFlags) client() (*apiClient, error) {
@@ -53,8 +42,8 @@ func (f *apiFlags) client() (*apiClient, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	c := &apiClient{base: base}
-	if c.token, c.source, err = f.token(); err != nil {
+	token, source, err := f.token()
+	if err != nil {
 		return nil, usageError{err}
 	}
 	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -63,9 +52,7 @@ func (f *apiFlags) client() (*apiClient, error) {
 			return nil, usageError{fmt.Errorf("--ca-file: %w", err)}
 		}
 	}
-	c.http = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsConfig, Proxy: nil, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return c, nil
+	return &apiClient{apiclient.New(base, token, source, tlsConfig)}, nil
 }
 
 // base is the URL in front of /api/v1. A token crosses a network only through TLS.
@@ -108,78 +95,13 @@ func (f *apiFlags) token() (token, source string, err error) {
 	return token, "the one in " + file, nil
 }
 
-// call sends a request, with in as JSON if it is not nil, and reads the answer into out.
-func (c *apiClient) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	var body []byte
-	if in != nil {
-		var err error
-		if body, err = json.Marshal(in); err != nil {
-			return fmt.Errorf("write the request: %w", err)
-		}
-	}
-	u := c.base.JoinPath("/api/v1", path)
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("write the request: %w", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.unreachable(ctx, err)
-	}
-	defer resp.Body.Close()
-	return c.read(resp, out)
-}
-
-func (c *apiClient) unreachable(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) {
-		return fmt.Errorf("the certificate of the API at %s is not trusted: %w; name its authority with --ca-file", c.base.Host, untrusted.Err)
-	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return fmt.Errorf("no answer from the enforcer's API at %s: %w; is warder running there with the enforcer role (`warder up`, `warder enforcer`), "+
-		"and api.listen set to this address? --api names another one", c.base.Host, err)
-}
-
-func (c *apiClient) read(resp *http.Response, out any) error {
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("the API's answer broke off: %w", err)
-	}
-	if resp.StatusCode/100 == 2 {
-		if err := json.Unmarshal(b, out); err != nil {
-			return fmt.Errorf("%s did not answer like the enforcer's API; is it one? --api names another address", c.base.Host)
-		}
-		return nil
-	}
-	var p api.Problem
-	if json.Unmarshal(b, &p) != nil || p.Detail == "" {
-		return fmt.Errorf("%s answered %s, which the enforcer's API does not; --api names another address", c.base.Host, resp.Status)
-	}
-	p.Detail = console.Clean(p.Detail, 2000)
-	if resp.StatusCode == http.StatusUnauthorized {
-		return fmt.Errorf("the API does not know the token that was sent, %s: %w", c.source, &p)
-	}
-	return &p
-}
-
 // list returns up to limit decisions, and whether there are more.
 func (c *apiClient) list(ctx context.Context, query url.Values, limit int) ([]api.Decision, bool, error) {
 	var out []api.Decision
 	query.Set("limit", fmt.Sprint(min(limit, api.MaxLimit)))
 	for {
 		var page api.Page
-		if err := c.call(ctx, http.MethodGet, "decisions", query, nil, &page); err != nil {
+		if err := c.Call(ctx, http.MethodGet, "decisions", query, nil, &page); err != nil {
 			return nil, false, err
 		}
 		out = append(out, page.Decisions...)

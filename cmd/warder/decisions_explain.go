@@ -14,6 +14,7 @@ import (
 
 	"github.com/warder/warder/enforcer"
 	"github.com/warder/warder/enforcer/api"
+	"github.com/warder/warder/internal/apiclient"
 	"github.com/warder/warder/internal/console"
 	"github.com/warder/warder/internal/decision"
 )
@@ -28,7 +29,7 @@ func newDecisionsShow(s streams, f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cl.call(c.Context(), http.MethodGet, "decisions/"+id, nil, nil, d)
+			return cl.Call(c.Context(), http.MethodGet, "decisions/"+id, nil, nil, d)
 		}, newPageOf(s.out).decision)
 	}
 	jsonFlag(c, &asJSON)
@@ -53,8 +54,8 @@ acknowledged, and what was refused since.`,
 
 // explain asks about an entity or an id; what is neither, but looks like an id, may be a shortened one.
 func (c *apiClient) explain(ctx context.Context, what string, e *api.Explanation) error {
-	err := c.call(ctx, http.MethodGet, "explain", url.Values{"entity": {what}}, nil, e)
-	var p *api.Problem
+	err := c.Call(ctx, http.MethodGet, "explain", url.Values{"entity": {what}}, nil, e)
+	var p *apiclient.Problem
 	if !errors.As(err, &p) || p.Status != http.StatusNotFound || strings.Trim(what, "0123456789abcdef") != "" {
 		return err
 	}
@@ -62,7 +63,7 @@ func (c *apiClient) explain(ctx context.Context, what string, e *api.Explanation
 	if err != nil {
 		return err
 	}
-	return c.call(ctx, http.MethodGet, "decisions/"+id+"/explain", nil, nil, e)
+	return c.Call(ctx, http.MethodGet, "decisions/"+id+"/explain", nil, nil, e)
 }
 
 // page prints a decision for people.

@@ -79,7 +79,7 @@ func (f *decisionFilter) run(ctx context.Context, s streams, c *apiClient) error
 		return eachJSON(s, found)
 	}
 	var sw api.Switch
-	if err := c.call(ctx, "GET", "switch", nil, nil, &sw); err != nil {
+	if err := c.Call(ctx, "GET", "switch", nil, nil, &sw); err != nil {
 		return err
 	}
 	return decisionTable(s, found, sw)

@@ -31,9 +31,9 @@ Without an argument it says how the switch stands.`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return reading(c, s, f, asJSON, func(cl *apiClient, sw *api.Switch) error {
 			if len(args) == 0 {
-				return cl.call(c.Context(), http.MethodGet, "switch", nil, nil, sw)
+				return cl.Call(c.Context(), http.MethodGet, "switch", nil, nil, sw)
 			}
-			return cl.call(c.Context(), http.MethodPut, "switch", nil, api.SwitchRequest{Mode: decision.Mode(args[0]), Note: note}, sw)
+			return cl.Call(c.Context(), http.MethodPut, "switch", nil, api.SwitchRequest{Mode: decision.Mode(args[0]), Note: note}, sw)
 		}, func(sw *api.Switch) { printSwitch(s, sw) })
 	}
 	c.Flags().StringVar(&note, "note", "", "why, for people and the audit ledger")
@@ -67,7 +67,7 @@ func newDecisionsGateways(s streams, f *apiFlags) *cobra.Command {
 			return err
 		}
 		var list api.Gateways
-		if err := cl.call(c.Context(), http.MethodGet, "gateways", nil, nil, &list); err != nil {
+		if err := cl.Call(c.Context(), http.MethodGet, "gateways", nil, nil, &list); err != nil {
 			return err
 		}
 		if asJSON {

@@ -41,7 +41,7 @@ func serveAPI(ts *testscript.TestScript, _ bool, args []string) {
 		scheme = "https://"
 		cfg.TLS = certificate(ts)
 	}
-	s, err := api.New(cfg, someDecisions(), nil, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
+	s, err := api.New(cfg, someDecisions(), nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
 	ts.Check(err)
 	ts.Setenv("WARDER_API", scheme+s.Addr())
 	ctx, cancel := context.WithCancel(context.Background())

@@ -34,6 +34,8 @@ func report(w io.Writer, err error) int {
 		return exitOK
 	case errors.Is(err, errSilent):
 		return exitFailed
+	case errors.Is(err, errDiffers):
+		return exitDiffers
 	}
 	for _, e := range flatten(err) {
 		fmt.Fprintf(w, "warder: %v%s\n", e, advice(e))

@@ -50,8 +50,8 @@ Without --yes it only counts.`,
 			q.Kind = history.GuessKind(q.Value)
 		}
 		return reading(c, s, &f, asJSON, func(cl *apiClient, done *history.Erasure) error {
-			cl.http.Timeout = 0 // a large table is written anew, which takes as long as it takes
-			return cl.call(c.Context(), http.MethodPost, "privacy/erase", nil, q, done)
+			// A large table is written anew, which takes as long as it takes.
+			return cl.Patient().Call(c.Context(), http.MethodPost, "privacy/erase", nil, q, done)
 		}, func(done *history.Erasure) { printErasure(s, q.EntityID, done) })
 	}
 	f.register(c.PersistentFlags())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/warder/warder/dashboards/push/grafanatest"
 	"github.com/warder/warder/internal/geo/geotest"
 )
 
@@ -32,7 +33,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SLACK_WEBHOOK_URL", "https://hooks.example.com/top-secret")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gz": gzipFile, "timeless": timeless, "fails": fails, "mmdb": mmdb, "api": serveAPI},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gz": gzipFile, "timeless": timeless, "fails": fails, "mmdb": mmdb, "api": serveAPI,
+			"grafana": serveGrafana(map[string]*grafanatest.Server{}), "history": serveHistory},
 	})
 }
 

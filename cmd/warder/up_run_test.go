@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,8 +47,8 @@ func TestUp(t *testing.T) {
 			t.Error("refused without --enforce")
 		}
 	}
-	up.await(t, `high +SQL injection in a request +127\.0\.0\.1`)
-	up.await(t, `would +block 127\.0\.0\.1 for 15m \(sql-injection\)`)
+	// Alerts and decisions are read from topics of their own, so either may be told first.
+	up.awaitAll(t, `high +SQL injection in a request +127\.0\.0\.1`, `would +block 127\.0\.0\.1 for 15m \(sql-injection\)`)
 
 	refuses(t, dir, "another process has this data directory open", "--upstream", upstream, "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--api", "127.0.0.1:0")
 	other := filepath.Join(t.TempDir(), "data")
@@ -131,6 +132,15 @@ func startUp(t *testing.T, args ...string) *upProcess {
 		}
 	})
 	return p
+}
+
+// awaitAll reads lines until each pattern has matched one, in any order.
+func (p *upProcess) awaitAll(t *testing.T, patterns ...string) {
+	t.Helper()
+	for len(patterns) > 0 {
+		line := p.await(t, strings.Join(patterns, "|"))[0]
+		patterns = slices.DeleteFunc(patterns, func(pattern string) bool { return regexp.MustCompile(pattern).MatchString(line) })
+	}
 }
 
 // await reads lines until one matches, and returns the submatches.

@@ -133,6 +133,15 @@ type rig struct {
 	addr   string
 	client *http.Client
 	log    *lockedBuffer
+	book   *book // nil: there is no history
+}
+
+// past is the history that the server asks.
+func (r *rig) past() (api.History, error) {
+	if r.book == nil {
+		return nil, errors.New("the store is not ready yet")
+	}
+	return r.book, nil
 }
 
 type lockedBuffer struct {
@@ -174,7 +183,7 @@ func start(t *testing.T, audit api.AuditReader) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, fake: &apitest.Decisions{Now: time.Now}, client: &http.Client{Transport: checked{t, router}}, log: new(lockedBuffer)}
-	s, err := api.New(testConfig(), r.fake, audit, slog.New(slog.NewTextHandler(r.log, nil)), prometheus.NewRegistry())
+	s, err := api.New(testConfig(), r.fake, audit, r.past, slog.New(slog.NewTextHandler(r.log, nil)), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -489,7 +498,7 @@ func TestLocalToken(t *testing.T) {
 	file := filepath.Join(cfg.DataDir, api.TokenFile)
 	var texts []string
 	for range 2 {
-		s, err := api.New(cfg, &apitest.Decisions{Now: time.Now}, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		s, err := api.New(cfg, &apitest.Decisions{Now: time.Now}, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -511,17 +520,17 @@ func TestLocalToken(t *testing.T) {
 	if err := os.WriteFile(file, []byte("short\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := api.New(cfg, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "cut short") {
+	if _, err := api.New(cfg, nil, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "cut short") {
 		t.Errorf("got %v", err)
 	}
 	cfg.DataDir = ""
-	if _, err := api.New(cfg, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "data_dir") {
+	if _, err := api.New(cfg, nil, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "data_dir") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestOff(t *testing.T) {
-	s, err := api.New(api.Config{}, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	s, err := api.New(api.Config{}, nil, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

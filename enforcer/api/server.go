@@ -55,6 +55,7 @@ type AuditReader func(ctx context.Context, after uint64, fn func(line []byte) er
 type Server struct {
 	decisions Decisions
 	audit     AuditReader
+	history   HistorySource
 	log       *slog.Logger
 	guard     *guard
 	replays   *replays
@@ -67,8 +68,8 @@ type Server struct {
 }
 
 // New binds the listener, and makes the machine's own token when no token is configured. audit may be nil: this process has no
-// ledger. With an empty Listen nothing is served, and Run only waits. Errors in cfg are config.FieldErrors.
-func New(cfg Config, decisions Decisions, audit AuditReader, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
+// ledger; past may be nil: this process has no history. With an empty Listen nothing is served, and Run only waits. Errors in cfg are config.FieldErrors.
+func New(cfg Config, decisions Decisions, audit AuditReader, past HistorySource, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func New(cfg Config, decisions Decisions, audit AuditReader, log *slog.Logger, r
 		return nil, fmt.Errorf("api description: %w", err)
 	}
 	f := promauto.With(reg)
-	s := &Server{decisions: decisions, audit: audit, log: log, guard: newGuard(cfg.Tokens, time.Now), replays: newReplays(time.Now), openJSON: doc,
+	s := &Server{decisions: decisions, audit: audit, history: past, log: log, guard: newGuard(cfg.Tokens, time.Now), replays: newReplays(time.Now), openJSON: doc,
 		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "warder_api_requests_total",
 			Help: "Requests to the enforcer's API, by route and status."}, []string{"route", "code"}),
 		refused: f.NewCounterVec(prometheus.CounterOpts{Name: "warder_api_refused_total",
@@ -180,7 +181,7 @@ type route struct {
 
 func (s *Server) routes() []route {
 	const v1, get, post = "/api/v1", http.MethodGet, http.MethodPost
-	return []route{
+	return append(s.historyRoutes(), []route{
 		{get, v1 + "/decisions", Read, s.list},
 		{post, v1 + "/decisions", Operate, s.add},
 		{get, v1 + "/decisions/{id}", Read, s.get},
@@ -196,7 +197,7 @@ func (s *Server) routes() []route {
 		{get, v1 + "/openapi.yaml", "", s.describe("application/yaml", openAPI)},
 		{get, v1 + "/openapi.json", "", s.describe("application/json", s.openJSON)},
 		{get, v1 + "/healthz", "", s.health},
-	}
+	}...)
 }
 
 // handler serves the routes, and answers what is none of them with a problem, too.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -59,6 +60,8 @@ type App struct {
 	proof      *proof.Tracker
 	audit      *audit.Stage
 	api        *api.Server
+	accesses   *accesses
+	past       atomic.Pointer[past] // once the store is open
 	dispatcher *sinks.Dispatcher
 
 	unreadable prometheus.Counter // decisions on the topic that the gateway cannot read

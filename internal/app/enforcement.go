@@ -34,7 +34,10 @@ func (a *App) newEnforcer() (err error) {
 		return config.In("audit", err)
 	}
 	a.admin.Check("audit", a.audit.Ready)
-	a.api, err = api.New(a.cfg.API, a.enforcer, a.audit.Read, a.log, a.reg)
+	if a.accesses, err = newAccesses(a.log, a.reg); err != nil {
+		return err
+	}
+	a.api, err = api.New(a.cfg.API, a.enforcer, a.audit.Read, a.history, a.log, a.reg)
 	return config.In("api", err)
 }
 

@@ -80,6 +80,7 @@ func (a *App) runPipeline(ctx context.Context) error {
 		stage("enforcer", a.runEnforcer)
 		stage("audit", a.audit.Run)
 		stage("api", a.api.Run)
+		stage("history", a.runHistory)
 	}
 	if a.dispatcher != nil {
 		stage("sinks", a.dispatcher.Run)

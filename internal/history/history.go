@@ -137,7 +137,8 @@ type EntityID struct {
 	Value string `json:"value"`
 }
 
-// Entity is the profile of a client, user or tenant.
+// Entity is the profile of a client, user or tenant. Its figures are of whole hours, to which Span is widened; ASN and Top are of the seven
+// days up to Last.
 type Entity struct {
 	EntityID
 	Span

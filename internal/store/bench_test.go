@@ -2,41 +2,29 @@ package store_test
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/warder/warder/internal/event"
 	"github.com/warder/warder/internal/store"
 	"github.com/warder/warder/internal/store/storetest"
+	"github.com/warder/warder/internal/synthetic"
 )
 
-// traffic returns n events that look like a shop's API: few routes, many addresses, some failures.
-func traffic(n int) []*event.Event {
-	start := noon()
-	out := make([]*event.Event, n)
-	for i := range out {
-		seq := uint64(i + 1)
-		e := sample("edge", seq, start.Add(time.Duration(i)*1731*time.Microsecond))
-		e.Source.Address = netip.AddrFrom4([4]byte{198, 51, byte(i * 7 % 40), byte(i * 31 % 251)})
-		e.Source.Port = uint16(1024 + i*37%60000)
-		e.Request.Path = fmt.Sprintf("/api/v1/items/%d", i*7919%50000)
-		e.Request.UserAgent = fmt.Sprintf("Mozilla/5.0 (X11; Linux x86_64; rv:%d.0) Gecko/20100101 Firefox/%d.0", 100+i%30, 100+i%30)
-		e.Request.Duration = time.Duration(200+i*13%9000) * time.Microsecond
-		e.Request.Headers = map[string]string{"accept": "application/json"}
-		e.Response.Code, e.Response.Size = []int{200, 200, 200, 200, 404, 401, 304, 500}[i%8], int64(i*17%20000)
-		e.API = event.API{Route: "/api/v1/items/{id}", Version: "v1", Name: "shop"}
-		e.Principal = event.Principal{ID: fmt.Sprint("u", i*101%20000), Type: "jwt", Tenant: fmt.Sprint("t", i%20)}
-		e.Auth.Outcome = "success"
-		out[i] = e
+// traffic returns n events of an hour of a busy API.
+func traffic(b *testing.B, n int) []*event.Event {
+	b.Helper()
+	t, err := synthetic.New(synthetic.Config{Seed: 1, Start: noon(), End: noon().Add(time.Hour), Count: n})
+	if err != nil {
+		b.Fatal(err)
 	}
-	return out
+	return t.Batch(n)
 }
 
-// BenchmarkInsert inserts 200,000 events in batches of store.MaxBatch with one writer; making the events is not counted.
+// BenchmarkInsert inserts 400,000 events in two batches with one writer, rollups included; making the events is not counted.
 func BenchmarkInsert(b *testing.B) {
-	const n = 200_000
-	events := traffic(n)
+	const n = 400_000
+	events := traffic(b, n)
 	b.ReportAllocs()
 	var total time.Duration
 	for range b.N {
@@ -48,12 +36,64 @@ func BenchmarkInsert(b *testing.B) {
 		}
 		b.StartTimer()
 		began := time.Now()
-		for i := 0; i < n; i += store.MaxBatch {
-			if err = w.Insert(b.Context(), events[i:i+store.MaxBatch]); err != nil {
+		for i := 0; i < n; i += n / 2 {
+			if err = w.Insert(b.Context(), events[i:i+n/2]); err != nil {
 				b.Fatal(err)
 			}
 		}
 		total += time.Since(began)
 	}
 	b.ReportMetric(float64(n*b.N)/total.Seconds(), "events/s")
+}
+
+// BenchmarkBytesPerEvent reports what a stored event takes, with the marks and the index, once its parts are merged; and each column that takes a
+// tenth of a byte or more.
+func BenchmarkBytesPerEvent(b *testing.B) {
+	const n = 400_000
+	events := traffic(b, n)
+	for range b.N {
+		cfg := storetest.Config(b)
+		s := storetest.OpenConfig(b, cfg)
+		for i := 0; i < n; i += store.MaxBatch {
+			if err := s.InsertEvents(b.Context(), 0, events[i:i+store.MaxBatch]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		report(b, cfg, n)
+	}
+}
+
+func report(b *testing.B, cfg store.Config, n int) {
+	b.Helper()
+	conn := storetest.Conn(b, cfg)
+	if err := conn.Exec(b.Context(), "OPTIMIZE TABLE events FINAL"); err != nil {
+		b.Fatal(err)
+	}
+	var all uint64
+	if err := conn.QueryRow(b.Context(), "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'events'").Scan(&all); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(all)/float64(n), "B/event")
+	rows, err := conn.Query(b.Context(), "SELECT column, sum(column_data_compressed_bytes) FROM system.parts_columns WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY column")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	sum := 0.0
+	defer func() { b.ReportMetric(sum, "B/columns") }()
+	for rows.Next() {
+		var name string
+		var size uint64
+		if err = rows.Scan(&name, &size); err != nil {
+			b.Fatal(err)
+		}
+		each := float64(size) / float64(n)
+		sum += each
+		if each >= 0.1 {
+			b.ReportMetric(each, fmt.Sprintf("B/%s", name))
+		}
+	}
+	if err = rows.Err(); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/privacy"
 	"github.com/warder/warder/internal/tlsconf"
 )
 
@@ -32,14 +35,47 @@ type Config struct {
 	TLS       tlsconf.Switched `yaml:"tls"`       //
 	Retention Retention        `yaml:"retention"` //
 	Limits    Limits           `yaml:"limits"`    //
+	Privacy   privacy.Config   `yaml:"privacy"`   // what the tables hold of people
 }
 
 // Retention is how long rows are kept, counted from the time of what they tell of. Zero is for ever.
 type Retention struct {
-	Events    config.Duration `yaml:"events"`
-	Alerts    config.Duration `yaml:"alerts"`
-	Decisions config.Duration `yaml:"decisions"`
-	Audit     config.Duration `yaml:"audit"`
+	Events     config.Duration `yaml:"events"`     // each request
+	Minutes    config.Duration `yaml:"minutes"`    // rollups by the minute
+	Hours      config.Duration `yaml:"hours"`      // rollups by the hour and the day
+	Alerts     config.Duration `yaml:"alerts"`     // and what people made of them
+	Decisions  config.Duration `yaml:"decisions"`  //
+	Audit      config.Duration `yaml:"audit"`      //
+	Deliveries config.Duration `yaml:"deliveries"` //
+	Metrics    config.Duration `yaml:"metrics"`    //
+	Baselines  config.Duration `yaml:"baselines"`  //
+}
+
+// retained is a table, the column that its rows' age is told from, and the setting that bounds it.
+type retained struct {
+	table, column, key string
+	keep               config.Duration
+}
+
+// tables lists what is kept how long.
+func (r Retention) tables() []retained {
+	return []retained{
+		{"events", "time", "events", r.Events},
+		{"traffic_minute", "time", "minutes", r.Minutes},
+		{"origin_minute", "time", "minutes", r.Minutes},
+		{"llm_minute", "time", "minutes", r.Minutes},
+		{"traffic_hour", "time", "hours", r.Hours},
+		{"entity_hour", "time", "hours", r.Hours},
+		{"endpoints", "day", "hours", r.Hours},
+		{"alerts", "time", "alerts", r.Alerts},
+		{"triage", "time", "alerts", r.Alerts},
+		{"decisions", "updated", "decisions", r.Decisions},
+		{"audit", "time", "audit", r.Audit},
+		{"ledger", "time", "audit", r.Audit},
+		{"deliveries", "time", "deliveries", r.Deliveries},
+		{"metrics", "time", "metrics", r.Metrics},
+		{"baselines", "time", "baselines", r.Baselines},
+	}
 }
 
 // Limits bound each single read.
@@ -51,15 +87,16 @@ type Limits struct {
 
 const day = 24 * time.Hour
 
-// DefaultConfig has no address, and keeps events for 30 days and the rest for 400.
+// DefaultConfig has no address, keeps events for 30 days, rollups by the minute for 90 and what they tell by the hour for 400.
 func DefaultConfig() Config {
 	return Config{
 		Protocol: Native,
 		Database: "warder",
 		Username: "default",
 		Retention: Retention{
-			Events: config.Duration(30 * day), Alerts: config.Duration(400 * day),
-			Decisions: config.Duration(400 * day), Audit: config.Duration(400 * day),
+			Events: config.Duration(30 * day), Minutes: config.Duration(90 * day), Hours: config.Duration(400 * day),
+			Alerts: config.Duration(400 * day), Decisions: config.Duration(400 * day), Audit: config.Duration(400 * day),
+			Deliveries: config.Duration(90 * day), Metrics: config.Duration(30 * day), Baselines: config.Duration(90 * day),
 		},
 		Limits: Limits{Time: config.Duration(30 * time.Second), Memory: 1 << 30, Rows: 1_000_000_000},
 	}
@@ -83,13 +120,12 @@ func (c Config) Validate() error {
 	if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(c.Database) || len(c.Database) > maxName || c.Database == "default" || c.Database == "system" {
 		fail("database", "%.80q cannot be used: write a name of letters, digits and _ that is not default or system", c.Database)
 	}
-	for _, r := range []struct {
-		key string
-		d   config.Duration
-	}{{"events", c.Retention.Events}, {"alerts", c.Retention.Alerts}, {"decisions", c.Retention.Decisions}, {"audit", c.Retention.Audit}} {
-		if r.d < 0 || r.d > 0 && r.d.Std() < time.Hour {
-			fail("retention."+r.key, "is %s: write 1h or more, or 0 for ever", r.d)
+	seen := ""
+	for _, r := range c.Retention.tables() {
+		if r.key != seen && (r.keep < 0 || r.keep > 0 && r.keep.Std() < time.Hour) {
+			fail("retention."+r.key, "is %s: write 1h or more, or 0 for ever", r.keep)
 		}
+		seen = r.key
 	}
 	if c.Limits.Time.Std() < time.Second {
 		fail("limits.time", "is %s: write 1s or more", c.Limits.Time)
@@ -100,7 +136,7 @@ func (c Config) Validate() error {
 	if c.Limits.Rows < 1000 {
 		fail("limits.rows", "is %d: write 1000 or more", c.Limits.Rows)
 	}
-	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()))...)
+	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()), config.In("privacy", c.Privacy.Validate()))...)
 }
 
 // Bounds of the connection pool and of waiting for the network.
@@ -129,6 +165,18 @@ func (c Config) options(database string) (*clickhouse.Options, error) {
 	}
 	if c.Protocol == HTTP {
 		o.Protocol = clickhouse.HTTP
+		o.TransportFunc = countSummaries
+	}
+	if c.loopback() { // there, packing takes longer than sending
+		o.Compression = nil
 	}
 	return o, nil
+}
+
+// loopback tells whether every address is this machine's own.
+func (c Config) loopback() bool {
+	return !slices.ContainsFunc(c.Addrs, func(a string) bool {
+		at, err := netip.ParseAddrPort(a)
+		return err != nil || !at.Addr().IsLoopback()
+	})
 }

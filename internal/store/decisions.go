@@ -9,14 +9,11 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"github.com/warder/warder/internal/decision"
+	"github.com/warder/warder/internal/history"
 )
 
-// Change is one record of a decision's life: the decision as it became, and when that came to the bus.
-type Change struct {
-	*decision.Decision
-	Updated time.Time // milliseconds
-}
+// Change is one record of a decision's life: the decision as it became, and when that came to the bus, in milliseconds.
+type Change = history.DecisionChange
 
 // changeRow is a change on its way into the table.
 type changeRow struct {

@@ -28,6 +28,8 @@ const (
 	subjectAlerts = "hasAny(mapValues(entity), {values:Array(String)})" +
 		" OR has({values:Array(String)}, JSONExtractString(record, 'sample', 'principal'))" +
 		" OR has({values:Array(String)}, JSONExtractString(record, 'sample', 'address'))"
+	// Entries name terms, "source.address=203.0.113.9 and api.route=/login".
+	subjectLedger    = "arrayExists(t -> has({values:Array(String)}, substring(t, position(t, '=') + 1)), splitByString(' and ', entity))"
 	subjectDecisions = "has({values:Array(String)}, value)" +
 		" OR arrayExists(x -> has({values:Array(String)}, JSONExtractString(x, 'value')), JSONExtractArrayRaw(record, 'and'))"
 )
@@ -46,7 +48,7 @@ func subjectTables(kind string) []ofSubject {
 		{table: "alerts", where: subjectAlerts},
 		{table: "decisions", where: subjectDecisions},
 		{table: "audit", where: "subject IN {values:Array(String)}", set: "subject = 'erased'"},
-		{table: "ledger", where: "entity IN {values:Array(String)}",
+		{table: "ledger", where: subjectLedger,
 			kept: "the chain of evidence breaks without it; it goes when retention.audit ends"},
 	}
 	if kind == history.Principal {

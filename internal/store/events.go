@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -11,19 +12,23 @@ import (
 )
 
 // MaxBatch is how many rows go into one insert. Larger batches are cut.
-const MaxBatch = 50_000
+const MaxBatch = 100_000
 
 // maxMarks bounds the high-water marks that a writer keeps; beyond it they are forgotten and read again.
 const maxMarks = 100_000
 
-// EventWriter inserts the events of one partition of the events topic, each once, however often it is given. For that it relies on
-// the order of the topic: within a partition the events of one tap ascend by Seq, apart from ranges that come again. It is not
-// safe for concurrent use, and for one partition there must be only one at a time.
+// EventWriter inserts the events of one partition of the events topic, each once, however often it is given, and counts each once in the
+// rollups. For that it relies on the order of the topic: within a partition the events of one tap ascend by Seq, apart from ranges that come
+// again. It is not safe for concurrent use, and for one partition there must be only one at a time.
 type EventWriter struct {
 	store     *Store
 	partition uint16
 	marks     map[uint32]map[string]uint64 // day, tap: highest Seq in the table
 	size      int                          // of all marks together
+	number    uint64                       // of the newest entry in the journal; 0 before that was read
+	free      []*eventBlock                // to be used again
+	// step is called before each step of a block; tests have it fail.
+	step func(name string) error
 }
 
 // NewEventWriter returns a writer for the partition. What the table already has is read when a day is first written to.
@@ -31,7 +36,9 @@ func (s *Store) NewEventWriter(partition int) (*EventWriter, error) {
 	if partition < 0 || partition > math.MaxUint16 {
 		return nil, fmt.Errorf("store: partition %d is not between 0 and %d", partition, math.MaxUint16)
 	}
-	return &EventWriter{store: s, partition: uint16(partition), marks: make(map[uint32]map[string]uint64)}, nil
+	return &EventWriter{
+		store: s, partition: uint16(partition), marks: make(map[uint32]map[string]uint64), step: func(string) error { return nil },
+	}, nil
 }
 
 // InsertEvents inserts events of one partition of the topic with a writer of its own; see [EventWriter.Insert].
@@ -43,9 +50,23 @@ func (s *Store) InsertEvents(ctx context.Context, partition int, events []*event
 	return w.Insert(ctx, events)
 }
 
-// Insert inserts the events that the table does not have. Heartbeats are left out. nil says that all events are in the table.
-// After an error some may be; the same events, or more, can be given again.
+// Insert inserts the events that the table does not have. Heartbeats are left out. nil says that all events are in the table and in the
+// rollups. After an error some may be; the same events, or more, can be given again.
 func (w *EventWriter) Insert(ctx context.Context, events []*event.Event) error {
+	err := w.insert(ctx, events)
+	if err != nil {
+		w.forget()
+	}
+	return err
+}
+
+func (w *EventWriter) insert(ctx context.Context, events []*event.Event) error {
+	if w.number == 0 {
+		if err := w.recover(ctx); err != nil {
+			return err
+		}
+	}
+	var plan []*planned
 	repeats := 0
 	for _, batch := range byDay(events) {
 		marks, err := w.read(ctx, batch.day)
@@ -61,26 +82,15 @@ func (w *EventWriter) Insert(ctx context.Context, events []*event.Event) error {
 			w.raise(marks, e)
 			rows = append(rows, eventRow{e, w.partition})
 		}
-		if err = w.insert(ctx, rows); err != nil {
-			w.forget()
-			return err
+		for piece := range slices.Chunk(rows, MaxBatch) {
+			plan = append(plan, newPlanned(batch.day, piece))
 		}
 	}
 	w.store.metrics.repeats.WithLabelValues("events").Add(float64(repeats))
-	return nil
-}
-
-// insert sends rows of one day in pieces of MaxBatch.
-func (w *EventWriter) insert(ctx context.Context, rows []eventRow) error {
-	columns := eventColumns()
-	for len(rows) > 0 {
-		n := min(len(rows), MaxBatch)
-		if err := insert(ctx, w.store, "events", columns, rows[:n]); err != nil {
-			return err
-		}
-		rows = rows[n:]
+	if len(plan) == 0 {
+		return nil
 	}
-	return nil
+	return w.run(ctx, plan)
 }
 
 func (w *EventWriter) raise(marks map[string]uint64, e *event.Event) {
@@ -96,7 +106,8 @@ func (w *EventWriter) read(ctx context.Context, date uint32) (map[string]uint64,
 		return m, nil
 	}
 	if w.size > maxMarks {
-		w.forget()
+		clear(w.marks)
+		w.size = 0
 	}
 	rows, err := w.store.conn.Query(ctx, "SELECT tap, max(seq) FROM events WHERE toYYYYMMDD(time) = {day:UInt32} AND kafka_partition = {partition:UInt16} GROUP BY tap",
 		clickhouse.Named("day", date), clickhouse.Named("partition", w.partition))
@@ -121,9 +132,11 @@ func (w *EventWriter) read(ctx context.Context, date uint32) (map[string]uint64,
 	return marks, nil
 }
 
+// forget has the next insert look at what is there.
 func (w *EventWriter) forget() {
 	clear(w.marks)
 	w.size = 0
+	w.number = 0
 }
 
 // dayBatch holds events of one day, which is one partition of the table.

@@ -21,6 +21,7 @@ const (
 	codeAccessDenied      = 497
 	codeDatabaseExists    = 82
 	codeTableExists       = 57
+	codeUnknownTable      = 60
 	codeDirectoryExists   = 84
 	codeCannotAssignAlter = 517
 )

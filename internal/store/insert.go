@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -22,33 +23,45 @@ func insert[R any](ctx context.Context, s *Store, table string, columns []column
 	if len(rows) == 0 {
 		return nil
 	}
+	return s.inserting(ctx, table, len(rows), nil, func(ctx context.Context) error { return send(ctx, s, table, columns, rows) })
+}
+
+// inserting runs an insert of so many rows, with settings besides those that every insert has.
+func (s *Store) inserting(ctx context.Context, table string, rows int, settings clickhouse.Settings, f func(context.Context) error) error {
 	began := time.Now()
 	token := "warder-insert-" + rand.Text()
-	err := send(ctx, s, table, columns, rows, token)
+	all := clickhouse.Settings{
+		"async_insert": 0, // its acknowledgement may come before the rows do
+		"log_comment":  token,
+		// A block has each row once: merging it with itself, row by row, took most of an insert's time.
+		"optimize_on_insert": 0,
+		// One block stays one block.
+		"max_insert_threads": 1,
+	}
+	maps.Copy(all, settings)
+	limited, cancel := context.WithTimeout(ctx, insertTimeout)
+	err := f(clickhouse.Context(limited, clickhouse.WithSettings(all)))
+	cancel()
 	s.metrics.seconds.WithLabelValues(table).Observe(time.Since(began).Seconds())
 	if err == nil {
-		s.metrics.inserted.WithLabelValues(table).Add(float64(len(rows)))
+		s.metrics.inserted.WithLabelValues(table).Add(float64(rows))
 		return nil
 	}
 	s.metrics.failures.WithLabelValues(table).Inc()
 	err = s.cfg.explain("insert into "+table, err)
-	return errors.Join(err, s.settle(ctx, token))
+	return errors.Join(err, s.settle(context.WithoutCancel(ctx), token))
 }
 
-func send[R any](ctx context.Context, s *Store, table string, columns []column[R], rows []R, token string) error {
-	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
-	defer cancel()
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-		"async_insert": 0, // its acknowledgement may come before the rows do
-		"log_comment":  token,
-		// One block stays one block.
-		"max_insert_threads": 1,
-	}))
+func insertInto(table string, names []string) string {
+	return "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ")"
+}
+
+func send[R any](ctx context.Context, s *Store, table string, columns []column[R], rows []R) error {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.name
 	}
-	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+")", driver.WithReleaseConnection())
+	batch, err := s.conn.PrepareBatch(ctx, insertInto(table, names), driver.WithReleaseConnection())
 	if err != nil {
 		return err
 	}

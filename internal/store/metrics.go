@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the store's; the table label has four values.
+// metrics are the store's; the table label has one value a table that is written to.
 type metrics struct {
 	inserted *prometheus.CounterVec
 	repeats  *prometheus.CounterVec

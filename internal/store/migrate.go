@@ -76,8 +76,8 @@ const createMigrations = `CREATE TABLE IF NOT EXISTS schema_migrations (
     applied DateTime64(3, 'UTC') DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree ORDER BY version`
 
-// migrate brings the schema up to this program's version. Several instances may do so at once: each statement can be run
-// again, and a step that two of them record twice is one step.
+// migrate brings the schema up to this program's version. Of several instances that start at once one does so while the others wait. Each
+// statement can be run again, so that another goes on where one died.
 func (s *Store) migrate(ctx context.Context) error {
 	steps, err := migrations(migrationFiles)
 	if err != nil {
@@ -86,27 +86,49 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err = retryRace(ctx, func() error { return s.conn.Exec(ctx, createMigrations) }); err != nil {
 		return s.cfg.explain("make the table schema_migrations", err)
 	}
-	var have uint32
-	if err = s.conn.QueryRow(ctx, "SELECT max(version) FROM schema_migrations").Scan(&have); err != nil {
-		return s.cfg.explain("read the schema's version", err)
+	version := func(ctx context.Context) (uint32, error) {
+		var have uint32
+		if err := s.conn.QueryRow(ctx, "SELECT max(version) FROM schema_migrations").Scan(&have); err != nil {
+			return 0, s.cfg.explain("read the schema's version", err)
+		}
+		if newest := uint32(len(steps)); have > newest {
+			return 0, fmt.Errorf("store: the database %s has schema version %d, this program knows versions up to %d: %w: run a newer Warder, or name another database in store.database", s.cfg.Database, have, newest, ErrNewerSchema)
+		}
+		return have, nil
 	}
-	newest := uint32(len(steps))
-	if have > newest {
-		return fmt.Errorf("store: the database %s has schema version %d, this program knows versions up to %d: %w: run a newer Warder, or name another database in store.database", s.cfg.Database, have, newest, ErrNewerSchema)
+	done := func(ctx context.Context) (bool, error) {
+		have, err := version(ctx)
+		return have == uint32(len(steps)), err
 	}
-	for _, m := range steps[have:] {
-		if err = s.apply(ctx, m); err != nil {
+	return s.locked(ctx, done, func(ctx context.Context, held func(context.Context) error) error {
+		have, err := version(ctx)
+		if err != nil {
 			return err
 		}
-		s.log.Info("store schema migrated", "version", m.version, "name", m.name)
-	}
-	return nil
+		for _, m := range steps[have:] {
+			if err = s.apply(ctx, m, held); err != nil {
+				return err
+			}
+			s.log.Info("store schema migrated", "version", m.version, "name", m.name)
+		}
+		return nil
+	})
 }
 
-func (s *Store) apply(ctx context.Context, m migration) error {
+func (s *Store) apply(ctx context.Context, m migration, held func(context.Context) error) error {
+	if m.version == historyVersion {
+		if err := errors.Join(s.dropStaging(ctx), s.setAside(ctx)); err != nil {
+			return err
+		}
+	}
 	for _, sql := range m.statements {
 		if err := retryRace(ctx, func() error { return s.conn.Exec(ctx, sql) }); err != nil {
 			return s.cfg.explain(fmt.Sprintf("migrate to schema version %d (%s)", m.version, m.name), err)
+		}
+	}
+	if m.version == historyVersion {
+		if err := s.carryOver(ctx, m, held); err != nil {
+			return err
 		}
 	}
 	err := s.conn.Exec(ctx, "INSERT INTO schema_migrations (version, name) SELECT {version:UInt32}, {name:String}",
@@ -120,26 +142,17 @@ func (s *Store) apply(ctx context.Context, m migration) error {
 // applyRetention sets each table's TTL where it is not the configured one. It only touches the metadata: parts are dropped, whole, when
 // they expire.
 func (s *Store) applyRetention(ctx context.Context) error {
-	r := s.cfg.Retention
-	for _, t := range []struct {
-		table, column string
-		seconds       int64
-	}{
-		{"events", "time", int64(r.Events.Std().Seconds())},
-		{"alerts", "time", int64(r.Alerts.Std().Seconds())},
-		{"decisions", "updated", int64(r.Decisions.Std().Seconds())},
-		{"audit", "time", int64(r.Audit.Std().Seconds())},
-		{"ledger", "time", int64(r.Audit.Std().Seconds())},
-	} {
+	for _, t := range s.cfg.Retention.tables() {
+		seconds := int64(t.keep.Std().Seconds())
 		var have string
 		err := s.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
 			clickhouse.Named("database", s.cfg.Database), clickhouse.Named("table", t.table)).Scan(&have)
 		if err != nil {
 			return s.cfg.explain("read the retention of "+t.table, err)
 		}
-		want := fmt.Sprintf("TTL toDateTime(%s) + toIntervalSecond(%d)", t.column, t.seconds)
+		want := fmt.Sprintf("TTL toDateTime(%s) + toIntervalSecond(%d)", t.column, seconds)
 		sql := "ALTER TABLE " + t.table + " MODIFY " + want + " SETTINGS materialize_ttl_after_modify = 0"
-		if t.seconds == 0 {
+		if seconds == 0 {
 			if !strings.Contains(have, " TTL ") {
 				continue
 			}

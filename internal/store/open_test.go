@@ -82,8 +82,10 @@ func TestOpenAgainWithMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "warder_store_inserted_total" && f.GetMetric()[0].GetCounter().GetValue() == 3 {
-			return
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "warder_store_inserted_total" && m.GetLabel()[0].GetValue() == "events" && m.GetCounter().GetValue() == 3 {
+				return
+			}
 		}
 	}
 	t.Error("the inserted rows were not counted in the registry")

@@ -2,18 +2,16 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"github.com/warder/warder/internal/alert"
-	"github.com/warder/warder/internal/decision"
 	"github.com/warder/warder/internal/decision/ledger"
+	"github.com/warder/warder/internal/history"
 )
-
-// MaxRows is the most rows that a read returns.
-const MaxRows = 10_000
 
 // limited puts the configured limits on a read.
 func (s *Store) limited(ctx context.Context) context.Context {
@@ -21,7 +19,7 @@ func (s *Store) limited(ctx context.Context) context.Context {
 		"max_execution_time": max(1, int(s.cfg.Limits.Time.Std().Seconds())),
 		"max_memory_usage":   int64(s.cfg.Limits.Memory),
 		"max_rows_to_read":   s.cfg.Limits.Rows,
-		"max_result_rows":    MaxRows,
+		"max_result_rows":    history.MaxRows,
 	}))
 }
 
@@ -29,16 +27,33 @@ func (s *Store) limited(ctx context.Context) context.Context {
 func (s *Store) each(ctx context.Context, what, sql string, args []any, scan func(driver.Rows) error) error {
 	rows, err := s.conn.Query(s.limited(ctx), sql, args...)
 	if err != nil {
-		return s.cfg.explain(what, err)
+		return s.explainRead(what, err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err = scan(rows); err != nil {
-			return s.cfg.explain(what, err)
+			return s.explainRead(what, err)
 		}
 	}
 	if err = rows.Err(); err != nil {
-		return s.cfg.explain(what, err)
+		return s.explainRead(what, err)
+	}
+	return nil
+}
+
+// explainRead explains what ended a read.
+func (s *Store) explainRead(what string, err error) error {
+	var ex *clickhouse.Exception
+	if errors.As(err, &ex) {
+		return s.overLimit(what, ex.Code, err)
+	}
+	return s.cfg.explain(what, err)
+}
+
+// checkSpan refuses a span that ends before it begins.
+func checkSpan(span history.Span) error {
+	if !span.Since.IsZero() && !span.Until.IsZero() && !span.Since.Before(span.Until) {
+		return fmt.Errorf("%w: it ends (%s) before it begins (%s)", history.ErrQuestion, span.Until.Format(time.RFC3339), span.Since.Format(time.RFC3339))
 	}
 	return nil
 }
@@ -81,97 +96,12 @@ func (s *Store) Stats(ctx context.Context, since time.Time) (Stats, error) {
 	return out, nil
 }
 
-// AlertFilter narrows a list of alerts. Zero fields do not narrow.
-type AlertFilter struct {
-	Since, Until time.Time // Until is exclusive
-	MinSeverity  alert.Severity
-	Rule         string
-	IDs          []string
-	Limit        int // at most MaxRows; 0 is MaxRows
-}
-
-// Alerts lists alerts, newest first.
-func (s *Store) Alerts(ctx context.Context, f AlertFilter) ([]*alert.Alert, error) {
-	q := newSelect("SELECT record FROM alerts")
-	q.span("time", f.Since, f.Until)
-	if f.MinSeverity != "" {
-		q.where("rank >= {rank:Int8}", clickhouse.Named("rank", f.MinSeverity.Rank()))
-	}
-	if f.Rule != "" {
-		q.where("rule = {rule:String}", clickhouse.Named("rule", f.Rule))
-	}
-	if len(f.IDs) > 0 {
-		q.where("id IN {ids:Array(String)}", clickhouse.Named("ids", f.IDs))
-	}
-	var out []*alert.Alert
-	err := s.each(ctx, "list alerts", q.text("ORDER BY time DESC, id LIMIT 1 BY id", f.Limit), q.args, func(r driver.Rows) error {
-		var record string
-		if err := r.Scan(&record); err != nil {
-			return err
-		}
-		a, err := alert.Decode([]byte(record))
-		if err != nil {
-			return err
-		}
-		out = append(out, a)
-		return nil
-	})
-	return out, err
-}
-
-// DecisionFilter narrows a list of decisions. Zero fields do not narrow.
-type DecisionFilter struct {
-	Since, Until time.Time // of the change; Until is exclusive
-	ID           string
-	State        decision.State
-	Value        string // the entity
-	// History lists every change; otherwise each decision comes once, as its newest change left it, and State and the times
-	// are compared with that one.
-	History bool
-	Limit   int // at most MaxRows; 0 is MaxRows
-}
-
-// Decisions lists changes of decisions, newest first.
-func (s *Store) Decisions(ctx context.Context, f DecisionFilter) ([]Change, error) {
-	from := "decisions"
-	if !f.History {
-		from = "(SELECT * FROM decisions ORDER BY updated DESC, change LIMIT 1 BY id)"
-	}
-	q := newSelect("SELECT record, updated FROM " + from)
-	q.span("updated", f.Since, f.Until)
-	if f.ID != "" {
-		q.where("id = {id:String}", clickhouse.Named("id", f.ID))
-	}
-	if f.State != "" {
-		q.where("state = {state:String}", clickhouse.Named("state", string(f.State)))
-	}
-	if f.Value != "" {
-		q.where("value = {value:String}", clickhouse.Named("value", f.Value))
-	}
-	var out []Change
-	err := s.each(ctx, "list decisions", q.text("ORDER BY updated DESC, id LIMIT 1 BY change", f.Limit), q.args, func(r driver.Rows) error {
-		var record string
-		var c Change
-		if err := r.Scan(&record, &c.Updated); err != nil {
-			return err
-		}
-		d, err := decision.Decode([]byte(record))
-		if err != nil {
-			return err
-		}
-		c.Decision = d
-		out = append(out, c)
-		return nil
-	})
-	return out, err
-}
-
 // AuditFilter narrows a list of the ledger's entries. Zero fields do not narrow.
 type AuditFilter struct {
 	Since, Until time.Time // Until is exclusive
 	Decision     string    // id
 	Entity       string
-	Limit        int // at most MaxRows; 0 is MaxRows
+	Limit        int // at most history.MaxRows, which 0 is too
 }
 
 // Audit lists entries of the decision ledger, newest first: also those that do not count in their chain.

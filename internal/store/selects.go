@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/warder/warder/internal/history"
 )
 
 // selects puts a SELECT together. Values only go in as parameters; the text is the program's own.
@@ -35,12 +37,16 @@ func (q *selects) span(column string, since, until time.Time) {
 
 // text returns the statement; tail is what stands between the conditions and the limit.
 func (q *selects) text(tail string, limit int) string {
-	sql := q.head
-	if len(q.conditions) > 0 {
-		sql += " WHERE " + strings.Join(q.conditions, " AND ")
+	if limit <= 0 || limit > history.MaxRows {
+		limit = history.MaxRows
 	}
-	if limit <= 0 || limit > MaxRows {
-		limit = MaxRows
+	return fmt.Sprintf("%s %s LIMIT %d", q.body(), tail, limit)
+}
+
+// body is the statement up to its conditions.
+func (q *selects) body() string {
+	if len(q.conditions) == 0 {
+		return q.head
 	}
-	return fmt.Sprintf("%s %s LIMIT %d", sql, tail, limit)
+	return q.head + " WHERE " + strings.Join(q.conditions, " AND ")
 }

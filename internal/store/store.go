@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/privacy"
 )
 
 // Store is a connection to the database. Its methods are safe for concurrent use.
@@ -18,6 +20,9 @@ type Store struct {
 	conn    driver.Conn
 	log     *slog.Logger
 	metrics *metrics
+	names   *privacy.Pseudonyms
+
+	triaging sync.Mutex // held from reading what an alert's last change is until the next one is in the table
 }
 
 // Open connects, makes the database where it is missing and brings its schema up to date. Its errors name the address and say
@@ -28,6 +33,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	}
 	if len(cfg.Addrs) == 0 {
 		return nil, fmt.Errorf("store: %w", config.Errorf("addrs", "is empty: name a ClickHouse server, or start the embedded engine and use its address"))
+	}
+	names, err := privacy.New(cfg.Privacy)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
 	}
 	m, err := newMetrics(reg)
 	if err != nil {
@@ -44,7 +53,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	if err != nil {
 		return nil, cfg.explain("connect", err)
 	}
-	s := &Store{cfg: cfg, conn: conn, log: log, metrics: m}
+	s := &Store{cfg: cfg, conn: conn, log: log, metrics: m, names: names}
 	if err = s.migrate(ctx); err == nil {
 		err = s.applyRetention(ctx)
 	}
@@ -84,6 +93,9 @@ func createDatabase(ctx context.Context, cfg Config) error {
 	}
 	return nil
 }
+
+// Names are the pseudonyms under which people are stored; nil when they are stored under their names.
+func (s *Store) Names() *privacy.Pseudonyms { return s.names }
 
 // Ping tells whether ClickHouse answers.
 func (s *Store) Ping(ctx context.Context) error {

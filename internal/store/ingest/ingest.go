@@ -75,7 +75,13 @@ func (i *Ingest) openEvents(_ context.Context, partition int) (bus.Partition, in
 	}
 	return &lane[*event.Event]{
 		ingest: i, pace: eventsPace,
-		decode: func(r bus.Record) (*event.Event, error) { return event.Decode(r.Value) },
+		decode: func(r bus.Record) (*event.Event, error) {
+			e, err := event.Decode(r.Value)
+			if err == nil {
+				i.store.Names().Event(e)
+			}
+			return e, err
+		},
 		insert: w.Insert,
 	}, bus.Committed, nil
 }
@@ -83,7 +89,13 @@ func (i *Ingest) openEvents(_ context.Context, partition int) (bus.Partition, in
 func (i *Ingest) openAlerts(context.Context, int) (bus.Partition, int64, error) {
 	return &lane[*alert.Alert]{
 		ingest: i, pace: otherPace,
-		decode: func(r bus.Record) (*alert.Alert, error) { return alert.Decode(r.Value) },
+		decode: func(r bus.Record) (*alert.Alert, error) {
+			a, err := alert.Decode(r.Value)
+			if err == nil {
+				i.store.Names().Alert(a)
+			}
+			return a, err
+		},
 		insert: i.store.InsertAlerts,
 	}, bus.Committed, nil
 }
@@ -93,6 +105,9 @@ func (i *Ingest) openDecisions(context.Context, int) (bus.Partition, int64, erro
 		ingest: i, pace: otherPace,
 		decode: func(r bus.Record) (store.Change, error) {
 			d, err := decision.Decode(r.Value)
+			if err == nil {
+				i.store.Names().Decision(d)
+			}
 			return store.Change{Decision: d, Updated: r.Time}, err
 		},
 		insert: i.store.InsertDecisions,

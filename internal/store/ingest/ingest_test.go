@@ -5,7 +5,9 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,9 +16,11 @@ import (
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/bus"
 	"github.com/warder/warder/internal/bus/bustest"
+	"github.com/warder/warder/internal/config"
 	"github.com/warder/warder/internal/decision"
 	"github.com/warder/warder/internal/decision/ledger"
 	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/internal/privacy"
 	"github.com/warder/warder/internal/store"
 	"github.com/warder/warder/internal/store/ingest"
 	"github.com/warder/warder/internal/store/storetest"
@@ -174,4 +178,48 @@ func TestWhatCannotBeDecodedIsSetAside(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// With pseudonyms in the configuration, no table holds the real name or address.
+func TestPseudonymsAreStored(t *testing.T) {
+	c := bustest.New(t)
+	cfg := storetest.Config(t)
+	cfg.Privacy = privacy.Config{Pseudonymise: []string{privacy.Principals, privacy.Addresses}, Key: config.NewSecret(strings.Repeat("5a", privacy.KeySize))}
+	s := storetest.OpenConfig(t, cfg)
+	who, where := "alice", netip.MustParseAddr("203.0.113.9")
+	e := event.Event{ID: event.NewID("a", 2), Tap: "a", Seq: 2, Time: time.Now().UTC(), Source: event.Source{Address: where}, Principal: event.Principal{ID: who, Type: "jwt"}}
+	a, err := alert.Decode(newAlert(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Group = map[string]string{"principal.id": who}
+	alerted, err := a.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Produce(t.Context(), record(bus.TopicEvents, 0, e.Append(nil)), record(bus.TopicAlerts, 0, alerted), record(bus.TopicDecisions, 0, newDecision(t, decision.Active)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, c, s)
+	conn := storetest.Conn(t, cfg)
+	stored := s.Names()
+	for query, want := range map[string]string{
+		"SELECT any(principal_id) FROM events":                      stored.Principal(who),
+		"SELECT any(toString(source_address)) FROM events":          stored.Address(where).String(),
+		"SELECT any(entity['principal.id']) FROM alerts":            stored.Principal(who),
+		"SELECT any(value) FROM decisions":                          stored.Address(where).String(),
+		"SELECT any(value) FROM entity_hour WHERE kind = 'address'": stored.Address(where).String(),
+	} {
+		eventually(t, func() error {
+			var got string
+			if err := conn.QueryRow(t.Context(), query).Scan(&got); err != nil {
+				return err
+			}
+			if got != want {
+				return fmt.Errorf("%s: %q, want %q", query, got, want)
+			}
+			return nil
+		})
+	}
 }

@@ -1,3 +1,111 @@
+-- Events anew: sorted by what identifies them, without the identity itself, which follows from tap and seq; codecs as measured (docs/store.md).
+-- The rows of the table before come over day by day, see upgrade.go.
+CREATE TABLE IF NOT EXISTS events (
+    id                FixedString(16) ALIAS toFixedString(concat(reverse(reinterpretAsFixedString(xxHash64(tap))), reverse(reinterpretAsFixedString(seq))), 16),
+    time              DateTime64(9, 'UTC') CODEC(Delta, T64, ZSTD(1)),
+    tap               LowCardinality(String) CODEC(ZSTD(1)),
+    seq               UInt64 CODEC(T64('bit'), ZSTD(1)),
+    kafka_partition   UInt16,
+    dropped           UInt64 CODEC(T64, ZSTD(1)),
+    request_uuid      UUID CODEC(NONE),
+    request_text      String CODEC(ZSTD(1)),
+    request_id        String ALIAS if(request_uuid = toUUID('00000000-0000-0000-0000-000000000000'), request_text, toString(request_uuid)),
+    method            LowCardinality(String) CODEC(ZSTD(1)),
+    scheme            LowCardinality(String) CODEC(ZSTD(1)),
+    protocol          LowCardinality(String) CODEC(ZSTD(1)),
+    host              LowCardinality(String) CODEC(ZSTD(1)),
+    path              String CODEC(ZSTD(6)),
+    query             String CODEC(ZSTD(3)),
+    user_agent        LowCardinality(String) CODEC(ZSTD(1)),
+    referer           LowCardinality(String) CODEC(ZSTD(1)),
+    headers           Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    request_size      Int64 CODEC(ZSTD(1)),
+    duration          Int64 CODEC(T64('bit'), ZSTD(1)),
+    code              Int32 CODEC(ZSTD(1)),
+    response_size     Int64 CODEC(T64('bit'), ZSTD(1)),
+    content_type      LowCardinality(String) CODEC(ZSTD(1)),
+    source_address    IPv6 CODEC(ZSTD(1)),
+    source_port       UInt16 CODEC(ZSTD(1)),
+    source_peer       IPv6 CODEC(ZSTD(1)),
+    country           LowCardinality(String) CODEC(ZSTD(1)),
+    asn               UInt32 CODEC(ZSTD(1)),
+    principal_id      String CODEC(ZSTD(3)),
+    principal_type    LowCardinality(String) CODEC(ZSTD(1)),
+    tenant            LowCardinality(String) CODEC(ZSTD(1)),
+    roles             Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    auth_outcome      LowCardinality(String) CODEC(ZSTD(1)),
+    auth_reason       LowCardinality(String) CODEC(ZSTD(1)),
+    route             LowCardinality(String) CODEC(ZSTD(1)),
+    api_version       LowCardinality(String) CODEC(ZSTD(1)),
+    api_name          LowCardinality(String) CODEC(ZSTD(1)),
+    tls_version       LowCardinality(String) CODEC(ZSTD(1)),
+    sni               LowCardinality(String) CODEC(ZSTD(1)),
+    tls_fingerprint   LowCardinality(String) CODEC(ZSTD(1)),
+    model             LowCardinality(String) CODEC(ZSTD(1)),
+    prompt_tokens     Int64 CODEC(T64, ZSTD(1)),
+    completion_tokens Int64 CODEC(T64, ZSTD(1)),
+    enforced_by       String CODEC(ZSTD(1)),
+    enforced_action   LowCardinality(String) CODEC(ZSTD(1)),
+    waf_score         Int64 CODEC(T64, ZSTD(1)),
+    waf_rules         Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    intel_lists       Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    ext               Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    truncated         Bool,
+    INDEX seq_filter seq TYPE bloom_filter(0.1) GRANULARITY 1,
+    INDEX principal_filter principal_id TYPE bloom_filter(0.02) GRANULARITY 1
+) ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMMDD(time)
+ORDER BY (toStartOfHour(time), source_address, time, tap, seq)
+SETTINGS ttl_only_drop_parts = 1, min_level_for_wide_part = 1, auto_statistics_types = '';
+
+-- What the rollups need of an event: a block of events goes into the table events first, and then here, with a token by which each rollup knows
+-- a block that comes again. Nothing stays in this table.
+CREATE TABLE IF NOT EXISTS rollup_feed (
+    kafka_partition   UInt16,
+    time              DateTime64(9, 'UTC'),
+    api_name          LowCardinality(String),
+    route             LowCardinality(String),
+    method            LowCardinality(String),
+    code              Int32,
+    auth_outcome      LowCardinality(String),
+    enforced_action   LowCardinality(String),
+    request_size      Int64,
+    response_size     Int64,
+    duration          Int64,
+    source_address    IPv6,
+    country           LowCardinality(String),
+    asn               UInt32,
+    principal_id      String,
+    tenant            LowCardinality(String),
+    host              LowCardinality(String),
+    api_version       LowCardinality(String),
+    content_type      LowCardinality(String),
+    model             LowCardinality(String),
+    prompt_tokens     Int64,
+    completion_tokens Int64,
+    waf_score         Int64,
+    intel_lists       Array(LowCardinality(String))
+) ENGINE = Null;
+
+-- What a writer of events is about to do, so that whoever comes after it can finish that: one row a block, and one with done set when the blocks of
+-- a number are in the rollups. taps, firsts and lasts tell which events a block has.
+CREATE TABLE IF NOT EXISTS event_blocks (
+    kafka_partition UInt16,
+    number          UInt64,
+    block           UInt32,
+    done            Bool,
+    day             UInt32,
+    token           String,
+    taps            Array(String),
+    firsts          Array(UInt64),
+    lasts           Array(UInt64),
+    written         DateTime('UTC') DEFAULT now()
+) ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMMDD(written)
+ORDER BY (kafka_partition, number, done, block)
+TTL written + INTERVAL 7 DAY
+SETTINGS ttl_only_drop_parts = 1;
+
 -- The rollups: what dashboards and baselines ask over long spans, kept by the minute, the hour or the day. Each has one partition a day.
 -- "denied" is 401, 403 or a failed authentication; "refused" is what a decision of Warder's answered.
 CREATE TABLE IF NOT EXISTS traffic_minute (
@@ -17,13 +125,13 @@ CREATE TABLE IF NOT EXISTS traffic_minute (
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, api_name, route, method, code, auth_outcome, action)
-SETTINGS ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 20000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS traffic_minute_feed TO traffic_minute AS
 SELECT toStartOfMinute(e.time) AS time, api_name, route, method, toUInt16(e.code) AS code, auth_outcome, enforced_action AS action,
     count() AS requests, sum(toUInt64(e.request_size)) AS request_bytes, sum(toUInt64(e.response_size)) AS response_bytes,
     sum(toUInt64(e.duration)) AS duration, max(toUInt64(e.duration)) AS slowest, uniqCombinedState(12)(e.source_address) AS clients
-FROM events AS e
+FROM rollup_feed AS e
 GROUP BY time, api_name, route, method, code, auth_outcome, action;
 
 CREATE TABLE IF NOT EXISTS traffic_hour (
@@ -43,7 +151,7 @@ CREATE TABLE IF NOT EXISTS traffic_hour (
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, api_name, route, method, code, auth_outcome, action)
-SETTINGS ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 20000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS traffic_hour_feed TO traffic_hour AS
 SELECT toStartOfHour(m.time) AS time, api_name, route, method, code, auth_outcome, action,
@@ -65,13 +173,13 @@ CREATE TABLE IF NOT EXISTS origin_minute (
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, country, asn)
-SETTINGS ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 20000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS origin_minute_feed TO origin_minute AS
 SELECT toStartOfMinute(e.time) AS time, country, asn, count() AS requests,
     countIf(code IN (401, 403) OR auth_outcome = 'failure') AS denied, countIf(code >= 500) AS errors,
     countIf(enforced_action IN ('block', 'limit', 'challenge')) AS refused, uniqCombinedState(12)(source_address) AS clients
-FROM events AS e
+FROM rollup_feed AS e
 GROUP BY time, country, asn;
 
 -- What each client, user and tenant did, hour by hour. kind is address, principal or tenant.
@@ -97,21 +205,47 @@ CREATE TABLE IF NOT EXISTS entity_hour (
     country        SimpleAggregateFunction(max, LowCardinality(String))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMMDD(time)
-ORDER BY (kind, time, value)
-SETTINGS ttl_only_drop_parts = 1;
+ORDER BY (kind, value, time)
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 20000;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS entity_hour_feed TO entity_hour AS
-SELECT toStartOfHour(e.time) AS time, entity.1 AS kind, entity.2 AS value, count() AS requests,
+-- An address is written as people do: a mapped IPv4 address without its prefix.
+CREATE MATERIALIZED VIEW IF NOT EXISTS entity_hour_address TO entity_hour AS
+SELECT toStartOfHour(e.time) AS time, 'address' AS kind, if(e.source_address BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'), substring(toString(e.source_address), 8), toString(e.source_address)) AS value, count() AS requests,
     countIf(code IN (401, 403) OR auth_outcome = 'failure') AS denied, countIf(code = 404) AS not_found, countIf(code = 429) AS limited,
     countIf(code >= 500) AS errors, countIf(enforced_action IN ('block', 'limit', 'challenge')) AS refused,
     countIf(method NOT IN ('GET', 'HEAD', 'OPTIONS')) AS writes, countIf(waf_score > 0 OR notEmpty(intel_lists)) AS flagged,
-    sum(toUInt64(response_size)) AS response_bytes, sum(toUInt64(prompt_tokens + completion_tokens)) AS tokens,
+    sum(toUInt64(e.response_size)) AS response_bytes, sum(toUInt64(prompt_tokens + completion_tokens)) AS tokens,
     toDateTime(min(e.time), 'UTC') AS first_seen, toDateTime(max(e.time), 'UTC') AS last_seen,
-    uniqCombinedState(12)(toString(route)) AS routes, uniqCombinedState(12)(source_address) AS addresses,
-    uniqCombinedState(12)(principal_id) AS principals, max(e.country) AS country
-FROM events AS e
-ARRAY JOIN arrayFilter(x -> x.2 != '', [('address', replaceRegexpOne(toString(source_address), '^::ffff:', '')), ('principal', principal_id), ('tenant', toString(tenant))]) AS entity
-GROUP BY time, kind, value;
+    uniqCombinedState(12)(toString(route)) AS routes, uniqCombinedState(12)(e.source_address) AS addresses,
+    uniqCombinedStateIf(12)(e.principal_id, e.principal_id != '') AS principals, max(e.country) AS country
+FROM rollup_feed AS e
+GROUP BY time, e.source_address;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS entity_hour_principal TO entity_hour AS
+SELECT toStartOfHour(e.time) AS time, 'principal' AS kind, e.principal_id AS value, count() AS requests,
+    countIf(code IN (401, 403) OR auth_outcome = 'failure') AS denied, countIf(code = 404) AS not_found, countIf(code = 429) AS limited,
+    countIf(code >= 500) AS errors, countIf(enforced_action IN ('block', 'limit', 'challenge')) AS refused,
+    countIf(method NOT IN ('GET', 'HEAD', 'OPTIONS')) AS writes, countIf(waf_score > 0 OR notEmpty(intel_lists)) AS flagged,
+    sum(toUInt64(e.response_size)) AS response_bytes, sum(toUInt64(prompt_tokens + completion_tokens)) AS tokens,
+    toDateTime(min(e.time), 'UTC') AS first_seen, toDateTime(max(e.time), 'UTC') AS last_seen,
+    uniqCombinedState(12)(toString(route)) AS routes, uniqCombinedState(12)(e.source_address) AS addresses,
+    uniqCombinedStateIf(12)(e.principal_id, e.principal_id != '') AS principals, max(e.country) AS country
+FROM rollup_feed AS e
+WHERE e.principal_id != ''
+GROUP BY time, e.principal_id;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS entity_hour_tenant TO entity_hour AS
+SELECT toStartOfHour(e.time) AS time, 'tenant' AS kind, toString(e.tenant) AS value, count() AS requests,
+    countIf(code IN (401, 403) OR auth_outcome = 'failure') AS denied, countIf(code = 404) AS not_found, countIf(code = 429) AS limited,
+    countIf(code >= 500) AS errors, countIf(enforced_action IN ('block', 'limit', 'challenge')) AS refused,
+    countIf(method NOT IN ('GET', 'HEAD', 'OPTIONS')) AS writes, countIf(waf_score > 0 OR notEmpty(intel_lists)) AS flagged,
+    sum(toUInt64(e.response_size)) AS response_bytes, sum(toUInt64(prompt_tokens + completion_tokens)) AS tokens,
+    toDateTime(min(e.time), 'UTC') AS first_seen, toDateTime(max(e.time), 'UTC') AS last_seen,
+    uniqCombinedState(12)(toString(route)) AS routes, uniqCombinedState(12)(e.source_address) AS addresses,
+    uniqCombinedStateIf(12)(e.principal_id, e.principal_id != '') AS principals, max(e.country) AS country
+FROM rollup_feed AS e
+WHERE e.tenant != ''
+GROUP BY time, e.tenant;
 
 -- The API inventory: what is called, since when, by whom and how it answers, day by day.
 CREATE TABLE IF NOT EXISTS endpoints (
@@ -138,7 +272,7 @@ CREATE TABLE IF NOT EXISTS endpoints (
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMMDD(day)
 ORDER BY (api_name, host, route, method, api_version, day)
-SETTINGS ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 20000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS endpoints_feed TO endpoints AS
 SELECT toDate(e.time) AS day, api_name, host, method, route, api_version,
@@ -148,7 +282,7 @@ SELECT toDate(e.time) AS day, api_name, host, method, route, api_version,
     countIf(enforced_action IN ('block', 'limit', 'challenge')) AS refused, sum(toUInt64(response_size)) AS response_bytes,
     max(toUInt64(response_size)) AS largest, uniqCombinedState(12)(source_address) AS clients,
     uniqCombinedStateIf(12)(principal_id, principal_id != '') AS principals, groupUniqArrayIf(8)(toString(content_type), content_type != '') AS content_types
-FROM events AS e
+FROM rollup_feed AS e
 GROUP BY day, api_name, host, method, route, api_version;
 
 -- Calls of language models.
@@ -168,14 +302,14 @@ CREATE TABLE IF NOT EXISTS llm_minute (
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, model, tenant, principal_id, route)
-SETTINGS ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 20000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS llm_minute_feed TO llm_minute AS
 SELECT toStartOfMinute(e.time) AS time, model, tenant, principal_id, route, count() AS requests,
     sum(toUInt64(e.prompt_tokens)) AS prompt_tokens, sum(toUInt64(e.completion_tokens)) AS completion_tokens,
     countIf(code IN (401, 403) OR auth_outcome = 'failure') AS denied, countIf(enforced_action IN ('block', 'limit', 'challenge')) AS refused,
     countIf(code >= 500) AS errors, max(toUInt64(e.prompt_tokens)) AS largest_prompt
-FROM events AS e
+FROM rollup_feed AS e
 WHERE model != ''
 GROUP BY time, model, tenant, principal_id, route;
 
