@@ -29,7 +29,7 @@ var openAPI []byte
 // Limits of the listener.
 const (
 	maxConnections = 256
-	answerTimeout  = 30 * time.Second // to read a request's body, do it and send the answer; for a stream, to send a piece
+	answerTimeout  = 30 * time.Second // to read a request's body, and to send an answer or a piece of a stream
 )
 
 // Decisions is what the API drives: *enforcer.Enforcer. It must be safe for concurrent use.
@@ -227,9 +227,11 @@ func (s *Server) handler() http.Handler {
 func (s *Server) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(w)
-		deadline := time.Now().Add(answerTimeout)
-		// A recorder in a test has no deadlines to set.
-		_, _ = c.SetReadDeadline(deadline), c.SetWriteDeadline(deadline)
+		moreTime(c)
+		// Where no body is read, the deadline of reading would only end a long answer.
+		if r.ContentLength != 0 {
+			_ = c.SetReadDeadline(time.Now().Add(answerTimeout)) // a recorder in a test has none
+		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		var a *answer
@@ -238,6 +240,7 @@ func (s *Server) serve(rt route) http.Handler {
 			a, p = rt.do(w, r, who)
 		}
 		code := http.StatusOK
+		moreTime(c) // finding the answer took time of its own
 		switch {
 		case p != nil:
 			code = p.Status
@@ -248,6 +251,11 @@ func (s *Server) serve(rt route) http.Handler {
 		}
 		s.requests.WithLabelValues(rt.path, strconv.Itoa(code)).Inc()
 	})
+}
+
+// moreTime gives the client time to take what is written next.
+func moreTime(c *http.ResponseController) {
+	_ = c.SetWriteDeadline(time.Now().Add(answerTimeout)) // a recorder in a test has none
 }
 
 // admit tells who asks, and whether they may.
