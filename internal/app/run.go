@@ -129,11 +129,11 @@ func (a *App) runStore(ctx context.Context) error {
 		return err
 	}
 	close(a.storeReady)
-	close(a.up)
 	stage, err := ingest.New(a.bus, a.store, a.log, a.reg)
 	if err != nil {
 		return err
 	}
+	close(a.up)
 	return stage.Run(ctx)
 }
 
