@@ -119,7 +119,10 @@ func llmSpenders() []Panel {
 			Description: "The largest prompt of a user, model and minute, in tokens. Very large ones carry whole documents out to a provider, or try to push the " +
 				"instructions out of the model's context: read the request in the gateway's log. If nobody needs such prompts: bound the size at the gateway.",
 			Links: []Link{{Column: "principal", Title: "Profile", Board: "warder-attacker", Variable: "entity"}},
-			Query: "SELECT l.time AS minute, l.principal_id AS principal, toString(l.model) AS model, toString(l.route) AS route, toUInt64(max(l.largest_prompt)) AS largest_prompt\n" +
-				"FROM llm_minute AS l\nWHERE " + llmRows() + "\nGROUP BY minute, principal, model, route\nORDER BY largest_prompt DESC\nLIMIT 50"},
+			// The inner limit keeps the sort small; a minute that has several rows until they are merged still counts once.
+			Query: "SELECT t.minute AS minute, t.principal AS principal, t.model AS model, t.route AS route, t.largest AS largest_prompt\nFROM (\n" +
+				"    SELECT l.time AS minute, l.principal_id AS principal, toString(l.model) AS model, toString(l.route) AS route, toUInt64(l.largest_prompt) AS largest\n" +
+				"    FROM llm_minute AS l\n    WHERE " + llmRows() + "\n    ORDER BY largest DESC\n    LIMIT 1000\n) AS t\n" +
+				"ORDER BY largest_prompt DESC\nLIMIT 1 BY minute, principal, model, route\nLIMIT 50"},
 	}
 }

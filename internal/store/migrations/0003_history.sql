@@ -2,9 +2,9 @@
 -- The rows of the table before come over day by day, see upgrade.go.
 CREATE TABLE IF NOT EXISTS events (
     id                FixedString(16) ALIAS toFixedString(concat(reverse(reinterpretAsFixedString(xxHash64(tap))), reverse(reinterpretAsFixedString(seq))), 16),
-    time              DateTime64(9, 'UTC') CODEC(Delta, T64, ZSTD(1)),
+    time              DateTime64(9, 'UTC') CODEC(Delta, T64('bit'), ZSTD(1)),
     tap               LowCardinality(String) CODEC(ZSTD(1)),
-    seq               UInt64 CODEC(T64('bit'), ZSTD(1)),
+    seq               UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     kafka_partition   UInt16,
     dropped           UInt64 CODEC(T64, ZSTD(1)),
     request_uuid      UUID CODEC(NONE),
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS events (
     intel_lists       Array(LowCardinality(String)) CODEC(ZSTD(1)),
     ext               Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     truncated         Bool,
-    INDEX seq_filter seq TYPE bloom_filter(0.1) GRANULARITY 1,
+    INDEX seq_filter seq TYPE bloom_filter(0.24) GRANULARITY 1,
     INDEX principal_filter principal_id TYPE bloom_filter(0.02) GRANULARITY 1
 ) ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(time)
