@@ -152,9 +152,8 @@ func (s *Store) apply(ctx context.Context, m migration, held func(context.Contex
 func (s *Store) applyRetention(ctx context.Context) error {
 	for _, t := range s.cfg.Retention.tables() {
 		seconds := int64(t.keep.Std().Seconds())
-		var have string // in a cluster that of a server without a TTL, if there is one
-		err := s.conn.QueryRow(s.everywhere(ctx), "SELECT engine_full FROM "+s.cluster.system("tables")+
-			" WHERE database = {database:String} AND name = {table:String} ORDER BY position(engine_full, ' TTL ') LIMIT 1",
+		var have string
+		err := s.conn.QueryRow(s.everywhere(ctx), s.cluster.retention(),
 			clickhouse.Named("database", s.cfg.Database), clickhouse.Named("table", s.cluster.local(t.table))).Scan(&have)
 		if err != nil {
 			return s.cfg.explain("read the retention of "+t.table, err)

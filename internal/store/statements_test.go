@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/warder/warder/internal/history"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// recorder is a connection to a server that has nothing yet; it keeps the statements that make or change something.
+type recorder struct {
+	driver.Conn
+	mu         sync.Mutex
+	statements []string
+}
+
+func (r *recorder) Exec(_ context.Context, sql string, _ ...any) error {
+	if strings.HasPrefix(sql, "INSERT INTO schema_lock_") { // signs of life come when they come
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.statements = append(r.statements, sql)
+	return nil
+}
+
+func (r *recorder) Query(context.Context, string, ...any) (driver.Rows, error) { return noRows{}, nil }
+
+func (r *recorder) QueryRow(_ context.Context, sql string, _ ...any) driver.Row {
+	switch {
+	case strings.Contains(sql, "countIf(cluster = "):
+		return number(1)
+	case strings.Contains(sql, "FROM system.macros"):
+		return number(2)
+	}
+	return number(0)
+}
+
+// noRows is an empty answer.
+type noRows struct{ driver.Rows }
+
+func (noRows) Next() bool   { return false }
+func (noRows) Close() error { return nil }
+func (noRows) Err() error   { return nil }
+
+// number is an answer whose first column is this, if it is an unsigned number; everything else is zero.
+type number uint64
+
+func (number) Err() error           { return nil }
+func (number) ScanStruct(any) error { return nil }
+func (n number) Scan(dest ...any) error {
+	if first, ok := dest[0].(*uint64); ok {
+		*first = uint64(n)
+	}
+	if list, ok := dest[0].(*[]string); ok {
+		*list = []string{"a1"}
+	}
+	return nil
+}
+
+// record returns what a store says to make its tables, and to erase a person.
+func record(t *testing.T, cfg Config) string {
+	t.Helper()
+	r := &recorder{}
+	m, err := newMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{cfg: cfg, conn: r, log: slog.New(slog.DiscardHandler), cluster: newCluster(cfg), metrics: m}
+	if err = s.checkPlace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err = s.migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err = s.applyRetention(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range subjectTables(history.Principal) {
+		mutate := s.mutate
+		if table.table == "triage" && s.cluster.on() {
+			mutate = s.eraseTriage
+		}
+		if err = mutate(t.Context(), table, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.Join(r.statements, ";\n\n") + ";\n"
+}
+
+// What a store says of its tables to one server is what it always said, and what it says to a cluster is as in the file.
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		file    string
+		cluster Cluster
+	}{{"single.sql", Cluster{}}, {"cluster.sql", Cluster{Name: "main-1"}}} {
+		cfg := DefaultConfig()
+		cfg.Addrs, cfg.Cluster = []string{"clickhouse-1.internal:9000"}, c.cluster
+		got := record(t, cfg)
+		file := filepath.Join("testdata", c.file)
+		if *update {
+			if err := os.MkdirAll("testdata", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s, written anew with -update: -want +got:\n%s", c.file, diff)
+		}
+	}
+}
+
+// A statement of a later step that the cluster does not know must not go by in silence.
+func TestUnknownStatementsAreNotSpread(t *testing.T) {
+	t.Parallel()
+	c := cluster{name: "c", database: "d"}
+	for _, sql := range []string{
+		"ALTER TABLE events ADD COLUMN x String",
+		"CREATE TABLE IF NOT EXISTS unknown (\n    x String\n) ENGINE = MergeTree",
+		"CREATE TABLE IF NOT EXISTS events (x String) ENGINE = MergeTree",
+		"CREATE MATERIALIZED VIEW IF NOT EXISTS v TO events AS\nSELECT 1\nFROM unknown AS e",
+		"CREATE MATERIALIZED VIEW IF NOT EXISTS v AS\nSELECT 1\nFROM events AS e",
+	} {
+		if _, err := c.steps([]migration{{version: 4, statements: []string{sql}}}); err == nil || !strings.Contains(err.Error(), "version 4") {
+			t.Errorf("%s: %v, want an error that names the version", sql, err)
+		}
+	}
+}
+
+func TestClusterIsValidated(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		cluster Cluster
+		addrs   []string
+		want    string
+	}{
+		{Cluster{}, nil, ""},
+		{Cluster{Name: "main-1", Quorum: 2}, []string{"a:9000"}, ""},
+		{Cluster{Name: "main"}, nil, "cluster.name: needs servers of your own"},
+		{Cluster{Name: "x'"}, []string{"a:9000"}, "cluster.name: \"x'\""},
+		{Cluster{Name: strings.Repeat("x", 64)}, []string{"a:9000"}, "cluster.name"},
+		{Cluster{Name: "x", Quorum: 101}, []string{"a:9000"}, "cluster.quorum: is 101"},
+		{Cluster{Quorum: 2}, nil, "cluster.quorum: is for a cluster"},
+	} {
+		cfg := DefaultConfig()
+		cfg.Cluster, cfg.Addrs = c.cluster, c.addrs
+		err := cfg.Validate()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v, want %q", c.cluster, err, c.want)
+		}
+	}
+}
