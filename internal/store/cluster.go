@@ -52,6 +52,15 @@ func (c cluster) system(table string) string {
 	return "clusterAllReplicas('" + c.name + "', system." + table + ")"
 }
 
+// retention asks for a table's engine, of which its TTL is a part; in a cluster for that of a server where it has none, if there is one.
+func (c cluster) retention() string {
+	sql := "SELECT engine_full FROM " + c.system("tables") + " WHERE database = {database:String} AND name = {table:String}"
+	if c.on() {
+		sql += " ORDER BY position(engine_full, ' TTL ') LIMIT 1"
+	}
+	return sql
+}
+
 // full is a table's name with its database. Both are of letters, digits and _.
 func (c cluster) full(table string) string { return "`" + c.database + "`.`" + table + "`" }
 
@@ -228,6 +237,7 @@ func (c cluster) settings() clickhouse.Settings {
 		"insert_quorum_parallel":                             1,
 		"insert_quorum_timeout":                              quorumSeconds * 1000,
 		"load_balancing":                                     "in_order",
+		"use_hedged_requests":                                0,
 		"prefer_localhost_replica":                           own,
 		"max_replica_delay_for_distributed_queries":          1,
 		"fallback_to_stale_replicas_for_distributed_queries": 0,

@@ -79,6 +79,7 @@ func createDatabase(ctx context.Context, cfg Config, on cluster) error {
 	if err != nil {
 		return err
 	}
+	o.Settings = on.settings()
 	conn, err := clickhouse.Open(o)
 	if err != nil {
 		return cfg.explain("connect", err)

@@ -1,0 +1,311 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/warder/warder/internal/alert"
+	"github.com/warder/warder/internal/config"
+	"github.com/warder/warder/internal/decision"
+	"github.com/warder/warder/internal/engine"
+	"github.com/warder/warder/internal/event"
+	"github.com/warder/warder/internal/history"
+	"github.com/warder/warder/internal/history/historytest"
+	"github.com/warder/warder/internal/store"
+	"github.com/warder/warder/internal/store/storetest"
+)
+
+// Every statement that goes to a cluster is one that ClickHouse can read.
+func TestClusterStatementsCanBeRead(t *testing.T) {
+	cfg := storetest.Config(t)
+	cfg.Database = "default"
+	conn := storetest.Conn(t, cfg)
+	text, err := os.ReadFile(filepath.Join("testdata", "cluster.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	for sql := range strings.SplitSeq(strings.TrimSpace(string(text)), ";\n") {
+		if sql = strings.TrimSpace(sql); strings.HasPrefix(sql, "INSERT INTO schema_migrations") {
+			continue // says the same to everybody
+		}
+		// Parameters are put in before; the reading does not need their values.
+		var lines uint64
+		if err := conn.QueryRow(t.Context(), "SELECT count() FROM (EXPLAIN AST "+sql+")").Scan(&lines); err != nil || lines < 3 {
+			t.Errorf("%s: %d lines, %v", sql, lines, err)
+		}
+		read++
+	}
+	if read < 50 {
+		t.Errorf("%d statements, want all", read)
+	}
+}
+
+// clusterName is the cluster of one server that clustered defines.
+const clusterName = "main-1"
+
+// clusterOf is a cluster of one shard, which is the engine itself. The user may use it, which the engine's own user may not.
+const clusterOf = `<clickhouse>
+    <include_from>%[2]s</include_from>
+    <remote_servers><%[1]s replace="replace"><shard>
+        <internal_replication>true</internal_replication>
+        <replica><host>127.0.0.1</host><port incl="tcp_port"/></replica>
+    </shard></%[1]s></remote_servers>
+</clickhouse>
+`
+
+const clusterUser = `<clickhouse><users><default><grants replace="replace">
+    <query>GRANT ALL ON *.* WITH GRANT OPTION</query>
+</grants></default></users></clickhouse>
+`
+
+// clustered starts an engine that knows a cluster.
+func clustered(t *testing.T) store.Config {
+	t.Helper()
+	ecfg := engine.DefaultConfig()
+	ecfg.Dir = t.TempDir()
+	for file, text := range map[string]string{
+		"config.d/cluster.xml": fmt.Sprintf(clusterOf, clusterName, filepath.Join(ecfg.Dir, "config.xml")),
+		"users.d/cluster.xml":  clusterUser,
+	} {
+		file = filepath.Join(ecfg.Dir, file)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := engine.Start(t.Context(), ecfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatalf("no ClickHouse to test with: run `make deps`: %v", err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	cfg := store.DefaultConfig()
+	cfg.Addrs, cfg.Protocol, cfg.Username, cfg.Password = []string{e.Addr()}, e.Protocol(), e.User(), e.Password()
+	cfg.Cluster.Name = clusterName
+	return cfg
+}
+
+func openClustered(t *testing.T, cfg store.Config) *store.Store {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := store.OpenWithoutKeeper(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// TestCluster runs what the store does through the Distributed tables of a cluster of one server. What needs a Keeper, ON CLUSTER and the replication,
+// is not part of it.
+func TestCluster(t *testing.T) {
+	cfg := clustered(t)
+	fresh := func(name string) store.Config {
+		c := cfg
+		c.Database = name
+		return c
+	}
+	t.Run("history", func(t *testing.T) {
+		n := 0
+		historytest.Run(t, func(t *testing.T) historytest.Rig {
+			n++
+			s := openClustered(t, fresh(fmt.Sprint("history_", n)))
+			return historytest.Rig{Reader: reader{s, store.NewSearcher(s, compile)}, Triager: s, Store: s}
+		})
+	})
+	t.Run("events are counted once", func(t *testing.T) { clusterCounts(t, fresh("counts")) })
+	t.Run("records are stored once", func(t *testing.T) { clusterRecords(t, fresh("records")) })
+	t.Run("a person is erased", func(t *testing.T) { clusterErases(t, fresh("erases")) })
+	t.Run("retention", func(t *testing.T) { clusterRetains(t, fresh("retains")) })
+	t.Run("at once, and a server that lacks tables", func(t *testing.T) { clusterOpens(t, fresh("opens")) })
+	t.Run("the wrong place is refused", func(t *testing.T) { clusterRefuses(t, fresh("refuses")) })
+}
+
+// Whatever fails in between and comes again, each event is there once and counts once in every rollup.
+func clusterCounts(t *testing.T, cfg store.Config) {
+	s := openClustered(t, cfg)
+	conn := storetest.Conn(t, cfg)
+	events := everyRollup("a", 1, 1000, noon())
+	errInjected := errors.New("injected")
+	insert := func(failing string, batch []*event.Event) {
+		t.Helper()
+		w, err := s.NewEventWriter(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.SetStep(func(name string) error {
+			if name == failing {
+				return errInjected
+			}
+			return nil
+		})
+		if err = w.Insert(t.Context(), batch); !errors.Is(err, errInjected) && (err != nil || failing != "") {
+			t.Fatalf("failing at %q: %v", failing, err)
+		}
+	}
+	for i, failing := range []string{"journal", "events", "rollups", "done", "recover"} {
+		insert(failing, events[:200*(i+1)])
+		insert("", events[:200*i+100])
+	}
+	insert("done", events)
+	checkRollups(t, cfg, 1000)
+	for _, lost := range []string{"traffic_hour", "entity_hour"} { // as if the engine had been killed before it came to these
+		if err := conn.Exec(t.Context(), "TRUNCATE TABLE "+lost+"_local"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("done", events)
+}
+
+// Records with ids of their own come twice and are there once.
+func clusterRecords(t *testing.T, cfg store.Config) {
+	s := openClustered(t, cfg)
+	alerts := []*alert.Alert{sampleAlert(0, alert.High), sampleAlert(24, alert.Low)}
+	changes := []store.Change{change("d1", decision.Proposed, noon()), change("d1", decision.Active, noon().Add(time.Second))}
+	metrics := []store.Metric{{Time: noon(), Instance: "i", Name: "n", Labels: map[string]string{"k": "v"}, Kind: "gauge", Value: 1}}
+	for range 2 {
+		err := errors.Join(s.InsertAlerts(t.Context(), alerts), s.InsertDecisions(t.Context(), changes), s.InsertMetrics(t.Context(), metrics),
+			s.InsertDeliveries(t.Context(), []store.Delivery{{ID: [16]byte{1}, Time: noon(), Sink: "chat", Kind: "slack", Result: "delivered", Records: 1, Attempt: 1}}),
+			s.InsertBaselines(t.Context(), []store.Baseline{{Time: noon(), Model: "rate", Kind: "address", Entity: "203.0.113.1"}}),
+			s.InsertLedger(t.Context(), lines(t, "decisions", 2)))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := map[string]uint64{}
+	for _, table := range []string{"alerts", "decisions", "metrics", "deliveries", "baselines", "ledger"} {
+		got[table] = count(t, cfg, table)
+	}
+	if diff := cmp.Diff(map[string]uint64{"alerts": 2, "decisions": 2, "metrics": 1, "deliveries": 1, "baselines": 1, "ledger": 2}, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+func clusterErases(t *testing.T, cfg store.Config) {
+	s := openClustered(t, cfg)
+	var events []*event.Event
+	for i := range 20 {
+		e := sample("edge", uint64(i+1), noon().Add(time.Duration(i)*time.Second))
+		e.Principal.ID = []string{"alice", "bob"}[i%2]
+		events = append(events, e)
+	}
+	var alerts []*alert.Alert
+	for i, who := range []string{"alice", "bob"} {
+		a := sampleAlert(i, alert.High)
+		a.Group = map[string]string{"principal.id": who}
+		alerts = append(alerts, a)
+	}
+	if err := errors.Join(s.InsertEvents(t.Context(), 0, events), s.InsertAlerts(t.Context(), alerts)); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range alerts {
+		if _, err := s.Triage(t.Context(), "kim", a.ID, history.Triage{State: history.Acknowledged}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		who    string
+		dryRun bool
+		want   map[string]uint64
+	}{
+		{"alice", false, map[string]uint64{"events": 10, "entity_hour": 1, "triage": 1, "alerts": 1}},
+		{"alice", false, map[string]uint64{}},
+		{"bob", true, map[string]uint64{"events": 10, "entity_hour": 1, "triage": 1, "alerts": 1}},
+	} {
+		got, err := s.Erase(t.Context(), history.Principal, []string{c.who}, c.dryRun)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, rowsErased(got)); diff != "" {
+			t.Errorf("%s: rows (-want +got):\n%s", c.who, diff)
+		}
+	}
+}
+
+func clusterRetains(t *testing.T, cfg store.Config) {
+	for _, c := range []struct {
+		keep time.Duration
+		want string
+	}{{48 * time.Hour, "toIntervalSecond(172800)"}, {72 * time.Hour, "toIntervalSecond(259200)"}, {0, ""}} {
+		cfg.Retention.Events = config.Duration(c.keep)
+		openClustered(t, cfg)
+		var got string
+		if err := storetest.Conn(t, cfg).QueryRow(t.Context(), "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'events_local'").Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got, c.want) || c.keep == 0 && strings.Contains(got, "TTL") {
+			t.Errorf("retention %s: engine is %s", c.keep, got)
+		}
+	}
+}
+
+// Several start at once; later a server is found to lack a table, as one that is new, and gets it.
+func clusterOpens(t *testing.T, cfg store.Config) {
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		wg.Go(func() {
+			s, err := store.OpenWithoutKeeper(t.Context(), cfg)
+			if errs[i] = err; err == nil {
+				errs[i] = s.Close()
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	conn := storetest.Conn(t, cfg)
+	if err := conn.Exec(t.Context(), "DROP TABLE baselines_local SYNC"); err != nil {
+		t.Fatal(err)
+	}
+	openClustered(t, cfg)
+	if got := count(t, cfg, "baselines"); got != 0 {
+		t.Errorf("%d rows in a new table", got)
+	}
+}
+
+func clusterRefuses(t *testing.T, cfg store.Config) {
+	openClustered(t, cfg)
+	single := cfg
+	single.Database, single.Cluster = "single", store.Cluster{}
+	if s, err := open(t, single); err != nil {
+		t.Fatal(err)
+	} else {
+		_ = s.Close()
+	}
+	edit := func(f func(*store.Config)) store.Config {
+		c := cfg
+		f(&c)
+		return c
+	}
+	for name, c := range map[string]struct {
+		cfg  store.Config
+		want []string
+	}{
+		"no cluster any more": {edit(func(c *store.Config) { c.Cluster = store.Cluster{} }), []string{"are those of a cluster", "store.cluster.name", "store.database"}},
+		"another cluster":     {edit(func(c *store.Config) { c.Cluster.Name = "other" }), []string{"another cluster than other", "store.cluster.name"}},
+		"a single server's":   {edit(func(c *store.Config) { c.Database = "single" }), []string{"single", "are those of a single server", "store.database"}},
+		"an unknown cluster":  {edit(func(c *store.Config) { c.Database, c.Cluster.Name = "new", "other" }), []string{"knows no cluster other", "remote_servers", clusterName}},
+	} {
+		s, err := store.OpenWithoutKeeper(t.Context(), c.cfg)
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || slices.ContainsFunc(c.want, func(w string) bool { return !strings.Contains(err.Error(), w) }) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
