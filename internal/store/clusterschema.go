@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 // codeUnknownColumn is ClickHouse's UNKNOWN_IDENTIFIER.
@@ -54,37 +55,40 @@ func (s *Store) checkPlace(ctx context.Context) error {
 	return nil
 }
 
-// checkServers looks whether the server knows the cluster, and what its tables need.
-func (s *Store) checkServers(ctx context.Context) error {
+// checkServers looks whether the server knows the cluster, and has what the tables of one need.
+func (c cluster) checkServers(ctx context.Context, conn driver.Conn, cfg Config) error {
+	if !c.on() {
+		return nil
+	}
 	const what = "look at the cluster"
 	var servers, macros uint64
 	var known string
-	err := s.conn.QueryRow(ctx, "SELECT countIf(cluster = {name:String}), arrayStringConcat(arraySort(groupUniqArray(cluster)), ', ') FROM system.clusters",
-		clickhouse.Named("name", s.cluster.name)).Scan(&servers, &known)
+	err := conn.QueryRow(ctx, "SELECT countIf(cluster = {name:String}), arrayStringConcat(arraySort(groupUniqArray(cluster)), ', ') FROM system.clusters",
+		clickhouse.Named("name", c.name)).Scan(&servers, &known)
 	if err != nil {
-		return s.cfg.explain(what, err)
+		return cfg.explain(what, err)
 	}
 	if servers == 0 {
-		return fmt.Errorf("store: ClickHouse at %s knows no cluster %s (store.cluster.name): define it in the servers' remote_servers; the clusters there are: %s", s.cfg.Addrs[0], s.cluster.name, known)
+		return fmt.Errorf("store: ClickHouse at %s knows no cluster %s (store.cluster.name): define it in the servers' remote_servers; the clusters there are: %s", cfg.Addrs[0], c.name, known)
 	}
 	var doubled uint64
-	err = s.conn.QueryRow(ctx, "SELECT count() FROM system.clusters WHERE cluster = {name:String} AND replica_num > 1 AND NOT internal_replication",
-		clickhouse.Named("name", s.cluster.name)).Scan(&doubled)
+	err = conn.QueryRow(ctx, "SELECT count() FROM system.clusters WHERE cluster = {name:String} AND replica_num > 1 AND NOT internal_replication",
+		clickhouse.Named("name", c.name)).Scan(&doubled)
 	var ex *clickhouse.Exception
 	if err != nil && (!errors.As(err, &ex) || ex.Code != codeUnknownColumn) { // an older server does not tell
-		return s.cfg.explain(what, err)
+		return cfg.explain(what, err)
 	}
 	if doubled > 0 {
-		return fmt.Errorf("store: the cluster %s lets an insert go to each replica of a shard, although the tables replicate themselves: set internal_replication to true for its shards in the servers' remote_servers", s.cluster.name)
+		return fmt.Errorf("store: the cluster %s lets an insert go to each replica of a shard, although the tables replicate themselves: set internal_replication to true for its shards in the servers' remote_servers", c.name)
 	}
-	if s.cluster.keeperless {
+	if c.keeperless {
 		return nil
 	}
-	if err = s.conn.QueryRow(ctx, "SELECT count() FROM system.macros WHERE macro IN ('shard', 'replica')").Scan(&macros); err != nil {
-		return s.cfg.explain(what, err)
+	if err = conn.QueryRow(ctx, "SELECT count() FROM system.macros WHERE macro IN ('shard', 'replica')").Scan(&macros); err != nil {
+		return cfg.explain(what, err)
 	}
 	if macros < 2 {
-		return fmt.Errorf("store: ClickHouse at %s lacks the macro shard or replica, by which replicas of the cluster %s find each other: define both in the macros of each server", s.cfg.Addrs[0], s.cluster.name)
+		return fmt.Errorf("store: ClickHouse at %s lacks the macro shard or replica, by which replicas of the cluster %s find each other: define both in the macros of each server", cfg.Addrs[0], c.name)
 	}
 	return nil
 }
@@ -92,9 +96,6 @@ func (s *Store) checkServers(ctx context.Context) error {
 // migrateCluster brings the schema of a cluster up to this program's version, and to servers that came since. It takes no lock: the statements of
 // several instances that start at once stand in one queue, every server goes through it in its order, and each statement can be run again.
 func (s *Store) migrateCluster(ctx context.Context, all []migration) error {
-	if err := s.checkServers(ctx); err != nil {
-		return err
-	}
 	steps, err := s.cluster.steps(all)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)

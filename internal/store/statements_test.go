@@ -37,15 +37,7 @@ func (r *recorder) Exec(_ context.Context, sql string, _ ...any) error {
 
 func (r *recorder) Query(context.Context, string, ...any) (driver.Rows, error) { return noRows{}, nil }
 
-func (r *recorder) QueryRow(_ context.Context, sql string, _ ...any) driver.Row {
-	switch {
-	case strings.Contains(sql, "countIf(cluster = "):
-		return number(1)
-	case strings.Contains(sql, "FROM system.macros"):
-		return number(2)
-	}
-	return number(0)
-}
+func (r *recorder) QueryRow(context.Context, string, ...any) driver.Row { return nothing{} }
 
 // noRows is an empty answer.
 type noRows struct{ driver.Rows }
@@ -54,15 +46,10 @@ func (noRows) Next() bool   { return false }
 func (noRows) Close() error { return nil }
 func (noRows) Err() error   { return nil }
 
-// number is an answer whose first column is this, if it is an unsigned number; everything else is zero.
-type number uint64
+// nothing is an answer of zeroes; a list has one name.
+type nothing struct{ driver.Row }
 
-func (number) Err() error           { return nil }
-func (number) ScanStruct(any) error { return nil }
-func (n number) Scan(dest ...any) error {
-	if first, ok := dest[0].(*uint64); ok {
-		*first = uint64(n)
-	}
+func (nothing) Scan(dest ...any) error {
 	if list, ok := dest[0].(*[]string); ok {
 		*list = []string{"a1"}
 	}

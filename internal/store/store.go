@@ -88,6 +88,9 @@ func createDatabase(ctx context.Context, cfg Config, on cluster) error {
 	if err = conn.Ping(ctx); err != nil {
 		return cfg.explain("connect", err)
 	}
+	if err = on.checkServers(ctx, conn, cfg); err != nil {
+		return err
+	}
 	var there uint64
 	err = conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = {name:String}", clickhouse.Named("name", cfg.Database)).Scan(&there)
 	if err != nil {
