@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,31 +59,56 @@ const clusterName = "main-1"
 // otherCluster is a further cluster of the same server.
 const otherCluster = "other"
 
-// clusterOf is a cluster of one shard, which is the engine itself.
+// clusterOf is a cluster of two shards, which both are the engine itself. Each has half of the rows: see halves.
 const clusterOf = `<clickhouse>
     <include_from>%[2]s</include_from>
     <remote_servers><%[1]s><shard>
+        <internal_replication>true</internal_replication>
+        <replica><host>127.0.0.1</host><port incl="tcp_port"/></replica>
+    </shard><shard>
         <internal_replication>true</internal_replication>
         <replica><host>127.0.0.1</host><port incl="tcp_port"/></replica>
     </shard></%[1]s></remote_servers>
 </clickhouse>
 `
 
-// clusterUser lets the user of the embedded engine do what it otherwise may not, as to use a cluster.
-const clusterUser = `<clickhouse><users><default><grants replace="replace">
-    <query>GRANT ALL ON *.* WITH GRANT OPTION</query>
-</grants></default></users></clickhouse>
+// clusterUser lets the user of the embedded engine do what it otherwise may not, as to use a cluster. What one shard's filter left out must not be
+// remembered of the table for the other.
+const clusterUser = `<clickhouse><profiles><default><use_query_condition_cache>0</use_query_condition_cache></default></profiles><users><default>
+    <grants replace="replace"><query>GRANT ALL ON *.* WITH GRANT OPTION</query></grants>
+    <databases>%s</databases>
+</default></users></clickhouse>
 `
 
-// clustered starts an engine that knows a cluster.
-func clustered(t *testing.T) store.Config {
+// halves are filters by which a shard shows those rows of a table that were sent to it, and none of the other's: the two have one table between them.
+// Of a rollup, which has no sharding key, they show an hour or a day each; whoever does not ask through a cluster sees all.
+func halves(databases []string) string {
+	var b strings.Builder
+	for _, database := range databases {
+		fmt.Fprintf(&b, "<%s>", database)
+		for table, key := range store.ShardingKeys() {
+			switch {
+			case table == "endpoints":
+				key = "toUInt32(day)"
+			case key == "":
+				key = "toHour(time)"
+			}
+			fmt.Fprintf(&b, "<%[1]s_local><filter>shardNum() = 0 OR %[2]s %% 2 + 1 = shardNum()</filter></%[1]s_local>", table, key)
+		}
+		fmt.Fprintf(&b, "</%s>", database)
+	}
+	return b.String()
+}
+
+// clustered starts an engine that knows a cluster, for databases of these names.
+func clustered(t *testing.T, databases []string) store.Config {
 	t.Helper()
 	ecfg := engine.DefaultConfig()
 	ecfg.Dir = t.TempDir()
 	for file, text := range map[string]string{
 		"config.d/cluster.xml": fmt.Sprintf(clusterOf, clusterName, filepath.Join(ecfg.Dir, "config.xml")),
 		"config.d/other.xml":   fmt.Sprintf(clusterOf, otherCluster, filepath.Join(ecfg.Dir, "config.xml")),
-		"users.d/cluster.xml":  clusterUser,
+		"users.d/cluster.xml":  fmt.Sprintf(clusterUser, halves(databases)),
 	} {
 		file = filepath.Join(ecfg.Dir, file)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
@@ -112,29 +138,32 @@ func openClustered(t *testing.T, cfg store.Config) *store.Store {
 	return s
 }
 
-// TestCluster runs what the store does through the Distributed tables of a cluster of one server. What needs a Keeper, ON CLUSTER and the replication,
+// TestCluster runs what the store does through the Distributed tables of a cluster of two shards. What needs a Keeper, ON CLUSTER and the replication,
 // is not part of it.
 func TestCluster(t *testing.T) {
-	cfg := clustered(t)
-	fresh := func(name string) store.Config {
-		c := cfg
-		c.Database = name
-		return c
+	tests := map[string]func(*testing.T, store.Config){
+		"history": clusterHistory, "counts": clusterCounts, "records": clusterRecords, "erases": clusterErases,
+		"retains": clusterRetains, "opens": clusterOpens, "refuses": clusterRefuses,
 	}
-	t.Run("history", func(t *testing.T) {
-		n := 0
-		historytest.Run(t, func(t *testing.T) historytest.Rig {
-			n++
-			s := openClustered(t, fresh(fmt.Sprint("history_", n)))
-			return historytest.Rig{Reader: reader{s, store.NewSearcher(s, compile)}, Triager: s, Store: s}
+	cfg := clustered(t, slices.Sorted(maps.Keys(tests)))
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg.Database = name
+			test(t, cfg)
 		})
+	}
+}
+
+func clusterHistory(t *testing.T, cfg store.Config) {
+	opened := false
+	historytest.Run(t, func(t *testing.T) historytest.Rig {
+		if opened {
+			t.Fatal("a second database is wanted: give it a name and halves of its own")
+		}
+		opened = true
+		s := openClustered(t, cfg)
+		return historytest.Rig{Reader: reader{s, store.NewSearcher(s, compile)}, Triager: s, Store: s}
 	})
-	t.Run("events are counted once", func(t *testing.T) { clusterCounts(t, fresh("counts")) })
-	t.Run("records are stored once", func(t *testing.T) { clusterRecords(t, fresh("records")) })
-	t.Run("a person is erased", func(t *testing.T) { clusterErases(t, fresh("erases")) })
-	t.Run("retention", func(t *testing.T) { clusterRetains(t, fresh("retains")) })
-	t.Run("at once, and a server that lacks tables", func(t *testing.T) { clusterOpens(t, fresh("opens")) })
-	t.Run("the wrong place is refused", func(t *testing.T) { clusterRefuses(t, fresh("refuses")) })
 }
 
 // Whatever fails in between and comes again, each event is there once and counts once in every rollup.

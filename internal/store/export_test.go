@@ -14,3 +14,6 @@ func OpenWithoutKeeper(ctx context.Context, cfg Config) (*Store, error) {
 	on.keeperless = true
 	return open(ctx, cfg, on, slog.New(slog.DiscardHandler), nil)
 }
+
+// ShardingKeys tells by what the rows of each table are sent to shards.
+func ShardingKeys() map[string]string { return shardingKeys() }
