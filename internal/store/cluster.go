@@ -219,7 +219,8 @@ const (
 // settings are those of every statement in a cluster.
 //
 // What is looked for after a failed insert must be seen: inserts are acknowledged when they are on a shard and most of its replicas have them; reads
-// and inserts go to the same replica of a shard, the first one that lives, unless it lags behind.
+// and inserts go to the same replica of a shard, the first one that lives, unless it lags behind another. When all lag, as after the death of one that
+// had begun an insert, it goes on with the one that lags least.
 func (c cluster) settings() clickhouse.Settings {
 	if !c.on() {
 		return nil
@@ -240,7 +241,7 @@ func (c cluster) settings() clickhouse.Settings {
 		"use_hedged_requests":                                0,
 		"prefer_localhost_replica":                           own,
 		"max_replica_delay_for_distributed_queries":          1,
-		"fallback_to_stale_replicas_for_distributed_queries": 0,
+		"fallback_to_stale_replicas_for_distributed_queries": 1,
 		// A subquery of a table of the cluster is asked once and its answer sent to the shards.
 		"distributed_product_mode": "global",
 		// Blocks that go to the rollups again stay as they are.

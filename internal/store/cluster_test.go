@@ -310,6 +310,18 @@ func clusterOpens(t *testing.T, cfg store.Config) {
 		t.Fatal(err)
 	}
 	conn := storetest.Conn(t, cfg)
+	made := func() (at time.Time) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT max(applied) FROM schema_migrations").Scan(&at); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	before := made()
+	openClustered(t, cfg)
+	if at := made(); !at.Equal(before) {
+		t.Errorf("where nothing lacks the tables were made again: at %s, first at %s", at, before)
+	}
 	if err := conn.Exec(t.Context(), "DROP TABLE baselines_local SYNC"); err != nil {
 		t.Fatal(err)
 	}

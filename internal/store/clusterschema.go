@@ -130,7 +130,7 @@ func (s *Store) migrateCluster(ctx context.Context, all []migration) error {
 func (s *Store) whole(ctx context.Context, names []string) (bool, error) {
 	var least uint64
 	err := s.conn.QueryRow(s.everywhere(ctx), "SELECT min(n) FROM (SELECT countIf(database = {database:String} AND name IN {names:Array(String)}) AS n FROM "+
-		s.cluster.system("tables")+" GROUP BY hostName(), tcpPort())",
+		s.cluster.system("tables")+" GROUP BY shardNum())", // with each replica a shard of its own
 		clickhouse.Named("database", s.cfg.Database), clickhouse.Named("names", slices.Clone(names))).Scan(&least)
 	if err != nil {
 		return false, s.cfg.explain("look which servers of the cluster have the tables", err)
