@@ -319,7 +319,7 @@ func clusterOpens(t *testing.T, cfg store.Config) {
 	}
 	before := made()
 	openClustered(t, cfg)
-	if at := made(); !at.Equal(before) {
+	if at := made(); at.After(before) { // earlier when the rows of those that opened at once were merged
 		t.Errorf("where nothing lacks the tables were made again: at %s, first at %s", at, before)
 	}
 	if err := conn.Exec(t.Context(), "DROP TABLE baselines_local SYNC"); err != nil {
