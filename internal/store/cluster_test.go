@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/config"
@@ -105,6 +103,7 @@ func clustered(t *testing.T, databases []string) store.Config {
 	t.Helper()
 	ecfg := engine.DefaultConfig()
 	ecfg.Dir = t.TempDir()
+	ecfg.Binary = filepath.Join(ecfg.Dir, "none") // the library, inside which the user is called default
 	for file, text := range map[string]string{
 		"config.d/cluster.xml": fmt.Sprintf(clusterOf, clusterName, filepath.Join(ecfg.Dir, "config.xml")),
 		"config.d/other.xml":   fmt.Sprintf(clusterOf, otherCluster, filepath.Join(ecfg.Dir, "config.xml")),
@@ -115,13 +114,7 @@ func clustered(t *testing.T, databases []string) store.Config {
 			t.Fatal(err)
 		}
 	}
-	e, err := engine.Start(t.Context(), ecfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatalf("no ClickHouse to test with: run `make deps`: %v", err)
-	}
-	t.Cleanup(func() { _ = e.Close() })
-	cfg := store.DefaultConfig()
-	cfg.Addrs, cfg.Protocol, cfg.Username, cfg.Password = []string{e.Addr()}, e.Protocol(), e.User(), e.Password()
+	_, cfg := engineOf(t, ecfg)
 	cfg.Cluster.Name = clusterName
 	return cfg
 }
