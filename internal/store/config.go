@@ -35,6 +35,7 @@ type Config struct {
 	TLS       tlsconf.Switched `yaml:"tls"`       //
 	Retention Retention        `yaml:"retention"` //
 	Limits    Limits           `yaml:"limits"`    //
+	Cluster   Cluster          `yaml:"cluster"`   // the servers over which the tables are spread
 	Privacy   privacy.Config   `yaml:"privacy"`   // what the tables hold of people
 }
 
@@ -76,6 +77,32 @@ func (r Retention) tables() []retained {
 		{"metrics", "time", "metrics", r.Metrics},
 		{"baselines", "time", "baselines", r.Baselines},
 	}
+}
+
+// Cluster names the ClickHouse cluster over which the tables are spread and replicated (docs/cluster.md). Without a name they are on one server.
+type Cluster struct {
+	Name   string `yaml:"name"`   // as in the servers' remote_servers
+	Quorum int    `yaml:"quorum"` // replicas of a shard that must have an insert before it counts as done; 0: most of them
+}
+
+// maxQuorum bounds the replicas that are waited for.
+const maxQuorum = 100
+
+// validate reports faults of the cluster; embedded says that there is no server of one's own.
+func (c Cluster) validate(embedded bool) error {
+	var errs []error
+	switch {
+	case c.Name == "" && c.Quorum != 0:
+		errs = append(errs, config.Errorf("quorum", "is for a cluster: set name, too"))
+	case c.Name != "" && embedded:
+		errs = append(errs, config.Errorf("name", "needs servers of your own, not the embedded engine: name some of the cluster's in store.addrs"))
+	case c.Name != "" && (!regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`).MatchString(c.Name) || len(c.Name) > maxName):
+		errs = append(errs, config.Errorf("name", "%.80q cannot be used: write the cluster's name of letters, digits, _ and - as in the servers' remote_servers", c.Name))
+	}
+	if c.Quorum < 0 || c.Quorum > maxQuorum {
+		errs = append(errs, config.Errorf("quorum", "is %d: write how many replicas of a shard must have an insert, up to %d, or 0 for most of them", c.Quorum, maxQuorum))
+	}
+	return errors.Join(errs...)
 }
 
 // Limits bound each single read.
@@ -136,7 +163,8 @@ func (c Config) Validate() error {
 	if c.Limits.Rows < 1000 {
 		fail("limits.rows", "is %d: write 1000 or more", c.Limits.Rows)
 	}
-	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()), config.In("privacy", c.Privacy.Validate()))...)
+	return errors.Join(append(errs, config.In("tls", c.TLS.Validate()), config.In("privacy", c.Privacy.Validate()),
+		config.In("cluster", c.Cluster.validate(len(c.Addrs) == 0)))...)
 }
 
 // Bounds of the connection pool and of waiting for the network.

@@ -21,6 +21,12 @@ func ownEngine(t *testing.T) (*engine.Engine, store.Config) {
 	t.Helper()
 	ecfg := engine.DefaultConfig()
 	ecfg.Dir = t.TempDir()
+	return engineOf(t, ecfg)
+}
+
+// engineOf starts an engine for the test.
+func engineOf(t *testing.T, ecfg engine.Config) (*engine.Engine, store.Config) {
+	t.Helper()
 	e, err := engine.Start(t.Context(), ecfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatalf("no ClickHouse to test with: run `make deps`: %v", err)

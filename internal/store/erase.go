@@ -79,7 +79,11 @@ func (s *Store) Erase(ctx context.Context, kind string, names []string, dryRun b
 			done.Action = "blanked"
 		}
 		if !dryRun && done.Rows > 0 && t.kept == "" {
-			if err = s.mutate(ctx, t, args); err != nil {
+			mutate := s.mutate
+			if s.cluster.on() && t.table == "triage" {
+				mutate = s.eraseTriage
+			}
+			if err = mutate(ctx, t, args); err != nil {
 				return out, err
 			}
 		}
@@ -112,12 +116,16 @@ func subjectArgs(kind string, names []string) ([]any, error) {
 func (s *Store) mutate(ctx context.Context, t ofSubject, args []any) error {
 	ctx, cancel := context.WithTimeout(ctx, eraseTimeout)
 	defer cancel()
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
-	sql := "ALTER TABLE " + t.table + " DELETE WHERE " + t.where
-	if t.set != "" {
-		sql = "ALTER TABLE " + t.table + " UPDATE " + t.set + " WHERE " + t.where
+	settings := clickhouse.Settings{"mutations_sync": 2}
+	if s.cluster.on() {
+		settings["distributed_ddl_task_timeout"] = int(eraseTimeout.Seconds())
 	}
-	if err := s.conn.Exec(ctx, sql, args...); err != nil {
+	table := s.cluster.alter(t.table)
+	sql := "ALTER TABLE " + table + " DELETE WHERE " + t.where
+	if t.set != "" {
+		sql = "ALTER TABLE " + table + " UPDATE " + t.set + " WHERE " + t.where
+	}
+	if err := s.define(ctx, settings, sql, args...); err != nil {
 		return s.cfg.explain("erase a person from "+t.table, err)
 	}
 	return nil

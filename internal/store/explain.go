@@ -55,6 +55,9 @@ func (c Config) explainException(doing, at string, ex *clickhouse.Exception, err
 	case codeAuthentication, codeWrongPassword, codeUnknownUser:
 		return fmt.Errorf("store: %s: ClickHouse at %s refuses the login of user %q: check store.username and store.password: %w", doing, at, c.Username, err)
 	case codeAccessDenied:
+		if c.Cluster.Name != "" {
+			return fmt.Errorf("store: %s: user %q lacks a right on ClickHouse at %s; in a cluster it needs SELECT, INSERT, CREATE, ALTER, DROP on %s.* and CLUSTER, REMOTE, CREATE TEMPORARY TABLE on *.*: %w", doing, c.Username, at, c.Database, err)
+		}
 		return fmt.Errorf("store: %s: user %q lacks a right on ClickHouse at %s; it needs SELECT, INSERT, CREATE, ALTER, DROP on %s.*: %w", doing, c.Username, at, c.Database, err)
 	}
 	return fmt.Errorf("store: %s: ClickHouse at %s: %w", doing, at, err)

@@ -89,7 +89,7 @@ func (s *Store) settle(ctx context.Context, token string) error {
 	defer tick.Stop()
 	for {
 		var running uint64
-		err := s.conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE startsWith(Settings['log_comment'], {token:String}) AND query_kind = 'Insert'",
+		err := s.conn.QueryRow(s.everywhere(ctx), "SELECT count() FROM "+s.cluster.system("processes")+" WHERE startsWith(Settings['log_comment'], {token:String}) AND query_kind = 'Insert'",
 			clickhouse.Named("token", token)).Scan(&running)
 		if err == nil && running == 0 {
 			return nil

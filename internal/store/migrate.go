@@ -83,25 +83,19 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	if s.cluster.on() {
+		return s.migrateCluster(ctx, steps)
+	}
 	if err = retryRace(ctx, func() error { return s.conn.Exec(ctx, createMigrations) }); err != nil {
 		return s.cfg.explain("make the table schema_migrations", err)
 	}
-	version := func(ctx context.Context) (uint32, error) {
-		var have uint32
-		if err := s.conn.QueryRow(ctx, "SELECT max(version) FROM schema_migrations").Scan(&have); err != nil {
-			return 0, s.cfg.explain("read the schema's version", err)
-		}
-		if newest := uint32(len(steps)); have > newest {
-			return 0, fmt.Errorf("store: the database %s has schema version %d, this program knows versions up to %d: %w: run a newer Warder, or name another database in store.database", s.cfg.Database, have, newest, ErrNewerSchema)
-		}
-		return have, nil
-	}
+	newest := uint32(len(steps))
 	done := func(ctx context.Context) (bool, error) {
-		have, err := version(ctx)
-		return have == uint32(len(steps)), err
+		have, err := s.schemaVersion(ctx, newest)
+		return have == newest, err
 	}
 	return s.locked(ctx, done, func(ctx context.Context, held func(context.Context) error) error {
-		have, err := version(ctx)
+		have, err := s.schemaVersion(ctx, newest)
 		if err != nil {
 			return err
 		}
@@ -115,18 +109,32 @@ func (s *Store) migrate(ctx context.Context) error {
 	})
 }
 
+// schemaVersion reads the version of the schema, which must not be above newest; 0 before the first.
+func (s *Store) schemaVersion(ctx context.Context, newest uint32) (uint32, error) {
+	var have uint32
+	if err := s.conn.QueryRow(ctx, "SELECT max(version) FROM schema_migrations").Scan(&have); err != nil {
+		return 0, s.cfg.explain("read the schema's version", err)
+	}
+	if have > newest {
+		return 0, fmt.Errorf("store: the database %s has schema version %d, this program knows versions up to %d: %w: run a newer Warder, or name another database in store.database", s.cfg.Database, have, newest, ErrNewerSchema)
+	}
+	return have, nil
+}
+
+// apply runs a step. held is for what comes over from the version before, which a cluster never has.
 func (s *Store) apply(ctx context.Context, m migration, held func(context.Context) error) error {
-	if m.version == historyVersion {
+	carry := m.version == historyVersion && !s.cluster.on()
+	if carry {
 		if err := errors.Join(s.dropStaging(ctx), s.setAside(ctx)); err != nil {
 			return err
 		}
 	}
 	for _, sql := range m.statements {
-		if err := retryRace(ctx, func() error { return s.conn.Exec(ctx, sql) }); err != nil {
+		if err := retryRace(ctx, func() error { return s.define(ctx, nil, sql) }); err != nil {
 			return s.cfg.explain(fmt.Sprintf("migrate to schema version %d (%s)", m.version, m.name), err)
 		}
 	}
-	if m.version == historyVersion {
+	if carry {
 		if err := s.carryOver(ctx, m, held); err != nil {
 			return err
 		}
@@ -145,22 +153,22 @@ func (s *Store) applyRetention(ctx context.Context) error {
 	for _, t := range s.cfg.Retention.tables() {
 		seconds := int64(t.keep.Std().Seconds())
 		var have string
-		err := s.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
-			clickhouse.Named("database", s.cfg.Database), clickhouse.Named("table", t.table)).Scan(&have)
+		err := s.conn.QueryRow(s.everywhere(ctx), s.cluster.retention(),
+			clickhouse.Named("database", s.cfg.Database), clickhouse.Named("table", s.cluster.local(t.table))).Scan(&have)
 		if err != nil {
 			return s.cfg.explain("read the retention of "+t.table, err)
 		}
 		want := fmt.Sprintf("TTL toDateTime(%s) + toIntervalSecond(%d)", t.column, seconds)
-		sql := "ALTER TABLE " + t.table + " MODIFY " + want + " SETTINGS materialize_ttl_after_modify = 0"
+		sql := "ALTER TABLE " + s.cluster.alter(t.table) + " MODIFY " + want + " SETTINGS materialize_ttl_after_modify = 0"
 		if seconds == 0 {
 			if !strings.Contains(have, " TTL ") {
 				continue
 			}
-			sql = "ALTER TABLE " + t.table + " REMOVE TTL"
+			sql = "ALTER TABLE " + s.cluster.alter(t.table) + " REMOVE TTL"
 		} else if strings.Contains(have, want+" ") {
 			continue
 		}
-		if err = retryRace(ctx, func() error { return s.conn.Exec(ctx, sql) }); err != nil {
+		if err = retryRace(ctx, func() error { return s.define(ctx, nil, sql) }); err != nil {
 			return s.cfg.explain("set the retention of "+t.table, err)
 		}
 	}

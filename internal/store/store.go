@@ -19,6 +19,7 @@ type Store struct {
 	cfg     Config
 	conn    driver.Conn
 	log     *slog.Logger
+	cluster cluster
 	metrics *metrics
 	names   *privacy.Pseudonyms
 
@@ -28,6 +29,10 @@ type Store struct {
 // Open connects, makes the database where it is missing and brings its schema up to date. Its errors name the address and say
 // what to do: server away, wrong password, certificate not trusted, schema newer than this program. reg may be nil.
 func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	return open(ctx, cfg, newCluster(cfg), log, reg)
+}
+
+func open(ctx context.Context, cfg Config, on cluster, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -42,19 +47,23 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	if err != nil {
 		return nil, fmt.Errorf("store: register metrics: %w", err)
 	}
-	if err = createDatabase(ctx, cfg); err != nil {
+	if err = createDatabase(ctx, cfg, on); err != nil {
 		return nil, err
 	}
 	o, err := cfg.options(cfg.Database)
 	if err != nil {
 		return nil, err
 	}
+	o.Settings = on.settings()
 	conn, err := clickhouse.Open(o)
 	if err != nil {
 		return nil, cfg.explain("connect", err)
 	}
-	s := &Store{cfg: cfg, conn: conn, log: log, metrics: m, names: names}
-	if err = s.migrate(ctx); err == nil {
+	s := &Store{cfg: cfg, conn: conn, log: log, cluster: on, metrics: m, names: names}
+	if err = s.checkPlace(ctx); err == nil {
+		err = s.migrate(ctx)
+	}
+	if err == nil {
 		err = s.applyRetention(ctx)
 	}
 	if err != nil {
@@ -65,11 +74,12 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 }
 
 // createDatabase makes the database over a connection of its own, because one cannot connect to a database that is not there.
-func createDatabase(ctx context.Context, cfg Config) error {
+func createDatabase(ctx context.Context, cfg Config, on cluster) error {
 	o, err := cfg.options("")
 	if err != nil {
 		return err
 	}
+	o.Settings = on.settings()
 	conn, err := clickhouse.Open(o)
 	if err != nil {
 		return cfg.explain("connect", err)
@@ -77,6 +87,9 @@ func createDatabase(ctx context.Context, cfg Config) error {
 	defer func() { _ = conn.Close() }()
 	if err = conn.Ping(ctx); err != nil {
 		return cfg.explain("connect", err)
+	}
+	if err = on.checkServers(ctx, conn, cfg); err != nil {
+		return err
 	}
 	var there uint64
 	err = conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = {name:String}", clickhouse.Named("name", cfg.Database)).Scan(&there)
@@ -87,7 +100,7 @@ func createDatabase(ctx context.Context, cfg Config) error {
 		return nil
 	}
 	// The name is validated: letters, digits and _.
-	err = retryRace(ctx, func() error { return conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS `"+cfg.Database+"`") })
+	err = retryRace(ctx, func() error { return conn.Exec(ctx, on.createDatabase()) })
 	if err != nil {
 		return cfg.explain("make the database "+cfg.Database, err)
 	}
