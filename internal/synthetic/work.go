@@ -85,13 +85,20 @@ func (f *filler) verdict(a *alert.Alert) (verdict, note string) {
 	return history.TruePositive, ""
 }
 
-// audit writes what versions before the ledger wrote.
+// audit writes who read the history and changed it, and what versions before the ledger wrote.
 func (f *filler) audit(ctx context.Context) error {
+	accesses := []struct{ action, subject string }{ // as the API names them
+		{"alerts.list", ""}, {"alerts.show", "alert"}, {"alerts.triage", "alert"}, {"events.search", ""}, {"events.timeline", ""}, {"entity.show", "240.3.0.9"}, {"privacy.erase", "principal"},
+	}
 	var rows [][]any
-	for i := range 20 * f.days() {
-		id := event.NewID("audit", uint64(i))
-		action := []string{"decision.approve", "decision.revoke", "switch.enforce", "token.create"}[f.rnd.IntN(4)]
-		rows = append(rows, []any{string(id[:]), f.t.clock.when(f.rnd.Float64()), "person:" + f.person(), action, fmt.Sprintf("240.3.%d.9", f.rnd.IntN(255)), "{}"})
+	add := func(action, subject string) {
+		id := event.NewID("audit", uint64(len(rows)))
+		rows = append(rows, []any{string(id[:]), f.t.clock.when(f.rnd.Float64()), "person:" + f.person(), action, subject, "{}"})
+	}
+	for range 20 * f.days() {
+		add([]string{"decision.approve", "decision.revoke", "switch.enforce", "token.create"}[f.rnd.IntN(4)], fmt.Sprintf("240.3.%d.9", f.rnd.IntN(255)))
+		a := accesses[f.rnd.IntN(len(accesses))]
+		add(a.action, a.subject)
 	}
 	f.sum.Audit = len(rows)
 	return f.rows(ctx, "audit (id, time, actor, action, subject, detail)", rows)

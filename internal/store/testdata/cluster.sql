@@ -107,9 +107,9 @@ INSERT INTO schema_migrations (version, name) SELECT {version:UInt32}, {name:Str
 
 CREATE TABLE IF NOT EXISTS `warder`.`events_local` ON CLUSTER `main-1` (
     id                FixedString(16) ALIAS toFixedString(concat(reverse(reinterpretAsFixedString(xxHash64(tap))), reverse(reinterpretAsFixedString(seq))), 16),
-    time              DateTime64(9, 'UTC') CODEC(Delta, T64, ZSTD(1)),
+    time              DateTime64(9, 'UTC') CODEC(Delta, T64('bit'), ZSTD(1)),
     tap               LowCardinality(String) CODEC(ZSTD(1)),
-    seq               UInt64 CODEC(T64('bit'), ZSTD(1)),
+    seq               UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     kafka_partition   UInt16,
     dropped           UInt64 CODEC(T64, ZSTD(1)),
     request_uuid      UUID CODEC(NONE),
@@ -156,7 +156,7 @@ CREATE TABLE IF NOT EXISTS `warder`.`events_local` ON CLUSTER `main-1` (
     intel_lists       Array(LowCardinality(String)) CODEC(ZSTD(1)),
     ext               Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     truncated         Bool,
-    INDEX seq_filter seq TYPE bloom_filter(0.1) GRANULARITY 1,
+    INDEX seq_filter seq TYPE bloom_filter(0.24) GRANULARITY 1,
     INDEX principal_filter principal_id TYPE bloom_filter(0.02) GRANULARITY 1
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/main-1/warder/events_local/{shard}', '{replica}')
 PARTITION BY toYYYYMMDD(time)
