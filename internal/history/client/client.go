@@ -65,7 +65,7 @@ func (c *Client) Top(ctx context.Context, t history.Top) (out []history.Count, e
 	q := spanQuery(t.Span)
 	set(q, "filter", t.Filter)
 	set(q, "field", t.Field)
-	setInt(q, "limit", t.Limit)
+	setRows(q, t.Limit)
 	return out, c.get(ctx, &out, q, "top")
 }
 
@@ -86,7 +86,7 @@ func (c *Client) Alerts(ctx context.Context, f history.AlertFilter) ([]history.A
 	set(q, "state", f.State)
 	set(q, "tag", f.Tag)
 	set(q, "entity", f.Entity)
-	setInt(q, "limit", f.Limit)
+	setRows(q, f.Limit)
 	var out []history.Alert
 	if err := c.get(ctx, &out, q, "alerts"); err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (c *Client) Inventory(ctx context.Context, f history.InventoryFilter) (out 
 	set(q, "route", f.Route)
 	setTime(q, "new_since", f.NewSince)
 	setTrue(q, "unauthenticated", f.Unauthenticated)
-	setInt(q, "limit", f.Limit)
+	setRows(q, f.Limit)
 	return out, c.get(ctx, &out, q, "inventory")
 }
 
@@ -124,7 +124,7 @@ func (c *Client) Decisions(ctx context.Context, f history.DecisionFilter) ([]his
 	set(q, "state", string(f.State))
 	set(q, "value", f.Value)
 	setTrue(q, "history", f.History)
-	setInt(q, "limit", f.Limit)
+	setRows(q, f.Limit)
 	var out []history.DecisionChange
 	if err := c.get(ctx, &out, q, "history", "decisions"); err != nil {
 		return nil, err
@@ -141,7 +141,11 @@ func (c *Client) Triage(ctx context.Context, _, id string, t history.Triage) (*h
 	return out, c.whole([]history.Alert{*out}, nil)
 }
 
+// get asks for what the parts name. An empty one would be another question.
 func (c *Client) get(ctx context.Context, out any, q url.Values, parts ...string) error {
+	if slices.Contains(parts, "") {
+		return fmt.Errorf("%w: it has no id or value", history.ErrQuestion)
+	}
 	return known(c.api.Call(ctx, http.MethodGet, path(parts...), q, nil, out))
 }
 
@@ -215,6 +219,9 @@ func setInt(q url.Values, name string, n int) {
 		q.Set(name, strconv.Itoa(n))
 	}
 }
+
+// setRows sets the rows that are wanted; of more than there can be, the most.
+func setRows(q url.Values, n int) { setInt(q, "limit", min(n, history.MaxRows)) }
 
 func setTime(q url.Values, name string, t time.Time) {
 	if !t.IsZero() {

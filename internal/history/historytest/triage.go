@@ -19,14 +19,14 @@ func (s *suite) triageRefused(t *testing.T) {
 	}{
 		{"nobody", "", stuffing, history.Triage{State: history.Acknowledged}, history.ErrQuestion},
 		{"long name", strings.Repeat("k", 300), stuffing, history.Triage{State: history.Acknowledged}, history.ErrQuestion},
-		{"no state", "kim", stuffing, history.Triage{}, history.ErrQuestion},
-		{"unknown state", "kim", stuffing, history.Triage{State: "lost"}, history.ErrQuestion},
-		{"closed without verdict", "kim", stuffing, history.Triage{State: history.Closed}, history.ErrQuestion},
-		{"unknown verdict", "kim", stuffing, history.Triage{State: history.Closed, Verdict: "guilty"}, history.ErrQuestion},
-		{"open with a verdict", "kim", stuffing, history.Triage{State: history.Open, Verdict: history.Benign}, history.ErrQuestion},
-		{"long note", "kim", stuffing, history.Triage{State: history.Open, Note: strings.Repeat("é", 1001)}, history.ErrQuestion},
-		{"ambiguous", "kim", "abcdef", history.Triage{State: history.Acknowledged}, history.ErrQuestion},
-		{"unknown", "kim", "0123456789", history.Triage{State: history.Acknowledged}, history.ErrNotFound},
+		{"no state", "person:kim", stuffing, history.Triage{}, history.ErrQuestion},
+		{"unknown state", "person:kim", stuffing, history.Triage{State: "lost"}, history.ErrQuestion},
+		{"closed without verdict", "person:kim", stuffing, history.Triage{State: history.Closed}, history.ErrQuestion},
+		{"unknown verdict", "person:kim", stuffing, history.Triage{State: history.Closed, Verdict: "guilty"}, history.ErrQuestion},
+		{"open with a verdict", "person:kim", stuffing, history.Triage{State: history.Open, Verdict: history.Benign}, history.ErrQuestion},
+		{"long note", "person:kim", stuffing, history.Triage{State: history.Open, Note: strings.Repeat("é", 1001)}, history.ErrQuestion},
+		{"ambiguous", "person:kim", "abcdef", history.Triage{State: history.Acknowledged}, history.ErrQuestion},
+		{"unknown", "person:kim", "0123456789", history.Triage{State: history.Acknowledged}, history.ErrNotFound},
 	} {
 		_, err := s.Triager.Triage(t.Context(), c.by, c.id, c.triage)
 		fails(t, c.name, err, c.want)
@@ -41,11 +41,11 @@ func (s *suite) triage(t *testing.T) {
 		{State: history.Closed, Verdict: history.TruePositive},
 	}
 	for i := range steps {
-		got, err := s.Triager.Triage(t.Context(), "kim", stuffing[:10], steps[i])
+		got, err := s.Triager.Triage(t.Context(), "person:kim", stuffing[:10], steps[i])
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps[i].By, steps[i].Time = "kim", got.Triage.Time
+		steps[i].By, steps[i].Time = "person:kim", got.Triage.Time
 		same(t, "the change", history.Alert{Alert: s.alerts[0], Triage: steps[i]}, *got)
 		if i > 0 && !steps[i].Time.After(steps[i-1].Time) {
 			t.Errorf("change %d at %s is not later than %s", i, steps[i].Time, steps[i-1].Time)
@@ -72,7 +72,7 @@ func (s *suite) triageAtOnce(t *testing.T) {
 	errs := make([]error, 8)
 	for i := range errs {
 		wg.Go(func() {
-			_, errs[i] = s.Triager.Triage(t.Context(), "kim", stealing, history.Triage{State: history.Acknowledged, Note: strconv.Itoa(i)})
+			_, errs[i] = s.Triager.Triage(t.Context(), "person:kim", stealing, history.Triage{State: history.Acknowledged, Note: strconv.Itoa(i)})
 		})
 	}
 	wg.Wait()
