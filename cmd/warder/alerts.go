@@ -96,22 +96,29 @@ func newAlertsList(s streams, f *apiFlags) *cobra.Command {
 	return c
 }
 
-// followAlerts prints what is there, the oldest first, and what comes until ctx ends.
+// followAlerts prints the newest of what is there, the oldest first, and what comes until ctx ends, by when it is stored.
 func followAlerts(ctx context.Context, s streams, h history.Reader, q history.AlertFilter, output string, every time.Duration) error {
-	seen, from := newRecent(remembered), q.Since
+	seen, first := newRecent(remembered), q.Limit
+	var newest time.Time
 	paint := paintAlert(console.NewPalette(console.WantsColour(s.out)))
 	columns := alertColumns()
+	q.Limit = history.MaxRows
 	return poll(ctx, s, every, func() error {
 		rows, err := h.Alerts(ctx, q)
 		if err != nil {
 			return err
 		}
-		slices.Reverse(rows)
-		rows = slices.DeleteFunc(rows, func(a history.Alert) bool { return !seen.add(a.ID) })
-		if q.Since = time.Now().Add(-alertOverlap); q.Since.Before(from) {
-			q.Since = from
+		if len(rows) == history.MaxRows && !q.StoredSince.IsZero() {
+			fmt.Fprintf(s.err, "warder: more than %d alerts came at once, and not all are shown: narrow them down with --severity or --rule\n", history.MaxRows)
 		}
-		q.Limit = history.MaxRows
+		for _, a := range rows {
+			if a.Stored.After(newest) {
+				newest, q.StoredSince = a.Stored, a.Stored.Add(-alertOverlap)
+			}
+		}
+		rows = slices.DeleteFunc(rows, func(a history.Alert) bool { return !seen.add(a.ID) })
+		rows, first = rows[:min(len(rows), first)], history.MaxRows
+		slices.Reverse(rows)
 		if len(rows) == 0 || output == asJSON {
 			return eachJSON(s, rows)
 		}

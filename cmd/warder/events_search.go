@@ -80,10 +80,7 @@ func (f *searchFlags) run(c *cobra.Command, s streams, api *apiFlags) error {
 	}
 	w := newEventWriter(s, f.output, columns)
 	if f.follow {
-		if !c.Flags().Changed("since") {
-			f.search.Since = time.Now()
-		}
-		return followEvents(c.Context(), s, h, f.search, w, pollEvery)
+		return followEvents(c.Context(), s, h, f.search, !c.Flags().Changed("since"), w, pollEvery)
 	}
 	return f.once(c.Context(), s, h, w)
 }
@@ -227,30 +224,38 @@ func (w *eventWriter) flush() error {
 }
 
 const (
-	pollEvery    = 2 * time.Second
-	eventOverlap = 30 * time.Second // how late an event may be stored to be seen still
-	alertOverlap = 10 * time.Minute // an alert's time is that of its event
-	remembered   = 100_000          // ids
+	pollEvery  = 2 * time.Second
+	remembered = 100_000 // ids
+	// A question reaches back before the one before it, for clocks that differ: those of a cluster's servers, and of the processes that write alerts.
+	eventOverlap = 5 * time.Second
+	alertOverlap = time.Minute
 )
 
-// followEvents prints what comes until ctx ends. A poll that fails after the first is told, and asked again.
-func followEvents(ctx context.Context, s streams, h history.Reader, q history.Search, w *eventWriter, every time.Duration) error {
+// followEvents prints what comes until ctx ends, by when it is stored: late events, too. A poll that fails after the first is told, and asked again.
+// fromNow leaves out what was there before; otherwise the span says what is wanted of that.
+func followEvents(ctx context.Context, s streams, h history.Reader, q history.Search, fromNow bool, w *eventWriter, every time.Duration) error {
 	q.OldestFirst, q.Limit = true, 0
-	seen, from, newest := newRecent(remembered), q.Since, q.Since
+	if fromNow {
+		q.Span = history.Span{Since: time.Now()}
+	}
+	seen, from := newRecent(remembered), time.Time{}
 	return poll(ctx, s, every, func() error {
-		_, err := h.Search(ctx, q, func(e *event.Event) error {
+		sum, err := h.Search(ctx, q, func(e *event.Event) error {
 			if !seen.add(e.ID.String()) {
 				return nil
 			}
-			if e.Time.After(newest) && e.Time.Before(time.Now()) { // a clock that is ahead must not hide what comes
-				newest = e.Time
-			}
 			return w.write(e)
 		})
-		if q.Since = newest.Add(-eventOverlap); q.Since.Before(from) {
-			q.Since = from
+		if err = errors.Join(err, w.flush()); err != nil {
+			return err
 		}
-		return errors.Join(err, w.flush())
+		if from.IsZero() && fromNow {
+			from, q.Span = sum.Stored, history.Span{}
+		}
+		if q.StoredSince = sum.Stored.Add(-eventOverlap); q.StoredSince.Before(from) {
+			q.StoredSince = from
+		}
+		return nil
 	})
 }
 

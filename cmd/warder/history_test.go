@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"strings"
-	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/warder/warder/internal/alert"
@@ -70,42 +66,4 @@ func somethingSeen(seq uint64) *event.Event {
 	return &event.Event{ID: event.NewID("t", seq), Tap: "t", Seq: seq, Time: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC),
 		Request: event.RequestInfo{Method: "POST", Path: "/login\x1b[2J"}, Response: event.ResponseInfo{Code: 401},
 		Source: event.Source{Address: netip.MustParseAddr("203.0.113.9")}, Principal: event.Principal{ID: "=cmd()"}, API: event.API{Route: "/login"}}
-}
-
-// searches is a Reader that finds the same events at each search, and one more each time.
-type searches struct {
-	history.Reader
-	n    uint64
-	done context.CancelFunc
-}
-
-func (s *searches) Search(_ context.Context, _ history.Search, fn func(*event.Event) error) (history.Summary, error) {
-	s.n++
-	for i := range s.n {
-		if err := fn(somethingSeen(i + 1)); err != nil {
-			return history.Summary{}, err
-		}
-	}
-	if s.n == 3 {
-		s.done()
-	}
-	return history.Summary{}, nil
-}
-
-// Following prints each event once, and ends without an error.
-func TestFollow(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var out strings.Builder
-	columns := eventColumns()[1:2]
-	s := streams{out: &out, err: &out}
-	if err := followEvents(ctx, s, &searches{done: cancel}, history.Search{}, newEventWriter(s, asCSV, columns), time.Millisecond); err != nil {
-		t.Fatal(err)
-	}
-	want := "id\n"
-	for i := range uint64(3) {
-		want += event.NewID("t", i+1).String() + "\n"
-	}
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Error(diff)
-	}
 }

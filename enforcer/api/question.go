@@ -96,7 +96,11 @@ func (q query) asking(all bool, names ...string) (history.Span, int, *problem) {
 }
 
 func readSearch(q query) (history.Search, *problem) {
-	span, n, p := q.asking(true, "filter", "order")
+	span, n, p := q.asking(true, "filter", "order", "stored_since")
+	if p != nil {
+		return history.Search{}, p
+	}
+	stored, p := q.time("stored_since")
 	if p != nil {
 		return history.Search{}, p
 	}
@@ -104,7 +108,7 @@ func readSearch(q query) (history.Search, *problem) {
 	if order != "" && order != "newest" && order != "oldest" {
 		return history.Search{}, invalid("order", "%.20q is neither newest nor oldest", order)
 	}
-	return history.Search{Span: span, Filter: q.Get("filter"), Limit: n, OldestFirst: order == "oldest"}, nil
+	return history.Search{Span: span, Filter: q.Get("filter"), Limit: n, OldestFirst: order == "oldest", StoredSince: stored}, nil
 }
 
 func readTimeline(q query) (history.Timeline, *problem) {
@@ -128,7 +132,11 @@ func readTop(q query) (history.Top, *problem) {
 }
 
 func readAlertFilter(q query) (history.AlertFilter, *problem) {
-	span, n, p := q.asking(false, "min_severity", "rule", "state", "tag", "entity")
+	span, n, p := q.asking(false, "min_severity", "rule", "state", "tag", "entity", "stored_since")
+	if p != nil {
+		return history.AlertFilter{}, p
+	}
+	stored, p := q.time("stored_since")
 	if p != nil {
 		return history.AlertFilter{}, p
 	}
@@ -140,7 +148,8 @@ func readAlertFilter(q query) (history.AlertFilter, *problem) {
 	if state != "" && !slices.Contains([]string{history.Open, history.Acknowledged, history.Closed}, state) {
 		return history.AlertFilter{}, invalid("state", "%.20q is unknown; there are open, acknowledged and closed", state)
 	}
-	return history.AlertFilter{Span: span, MinSeverity: severity, Rule: q.Get("rule"), State: state, Tag: q.Get("tag"), Entity: q.Get("entity"), Limit: n}, nil
+	return history.AlertFilter{Span: span, MinSeverity: severity, Rule: q.Get("rule"), State: state, Tag: q.Get("tag"), Entity: q.Get("entity"),
+		StoredSince: stored, Limit: n}, nil
 }
 
 func readInventoryFilter(q query) (history.InventoryFilter, *problem) {

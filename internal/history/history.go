@@ -66,6 +66,9 @@ type Search struct {
 	Limit int `json:"limit,omitempty"`
 	// OldestFirst turns the order round: without it, the newest come first.
 	OldestFirst bool `json:"oldest_first,omitempty"`
+	// StoredSince keeps events that were stored then or later, by the store's clock, which Summary.Stored tells; some that were stored a little
+	// before may come with them. How far back that goes is bounded by the journal of the store, seven days.
+	StoredSince time.Time `json:"stored_since,omitzero"`
 }
 
 // Summary tells how a search went.
@@ -75,6 +78,7 @@ type Summary struct {
 	Checked uint64        `json:"checked"` // rows that the part of the filter which is evaluated in Go saw
 	Failed  uint64        `json:"failed"`  // of these, ones on which it failed, for example because a field is missing; they are left out
 	Took    time.Duration `json:"took"`    // nanoseconds
+	Stored  time.Time     `json:"stored"`  // the store's clock when the search began: what was stored before has been looked at
 }
 
 // Plan tells how a search is answered.
@@ -196,7 +200,8 @@ type Triage struct {
 // Alert is an alert and where it stands.
 type Alert struct {
 	*alert.Alert
-	Triage Triage `json:"triage"`
+	Triage Triage    `json:"triage"`
+	Stored time.Time `json:"stored"` // when it was written to the store, by the clock of who wrote it
 }
 
 // AlertDetail is an alert with what belongs to it.
@@ -214,7 +219,8 @@ type AlertFilter struct {
 	Rule        string         `json:"rule,omitempty"`
 	State       string         `json:"state,omitempty"`
 	Tag         string         `json:"tag,omitempty"`
-	Entity      string         `json:"entity,omitempty"` // the value of any of its group's fields
+	Entity      string         `json:"entity,omitempty"`      // the value of any of its group's fields
+	StoredSince time.Time      `json:"stored_since,omitzero"` // only alerts that were stored then or later
 	Limit       int            `json:"limit,omitempty"`
 }
 

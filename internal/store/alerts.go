@@ -11,6 +11,7 @@ import (
 type alertRow struct {
 	*alert.Alert
 	record string
+	stored time.Time
 }
 
 func alertColumns() []column[alertRow] {
@@ -32,6 +33,7 @@ func alertColumns() []column[alertRow] {
 		col("event_count", func(a alertRow) int64 { return a.EventCount }),
 		col("dropped", func(a alertRow) uint64 { return a.Coverage.Dropped }),
 		col("record", func(a alertRow) string { return a.record }),
+		col("stored", func(a alertRow) time.Time { return a.stored }),
 	}
 }
 
@@ -43,7 +45,7 @@ func (s *Store) InsertAlerts(ctx context.Context, alerts []*alert.Alert) error {
 		time: func(a *alert.Alert) time.Time { return a.Time },
 		row: func(a *alert.Alert) (alertRow, error) {
 			b, err := a.Encode()
-			return alertRow{a, string(b)}, err
+			return alertRow{a, string(b), time.Now()}, err
 		},
 		existing: "SELECT id FROM alerts WHERE id IN {ids:Array(String)} AND time BETWEEN {from:DateTime64(9, 'UTC')} AND {to:DateTime64(9, 'UTC')}",
 	})

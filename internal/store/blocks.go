@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"golang.org/x/sync/errgroup"
@@ -25,18 +26,24 @@ func feedColumns() []string {
 // planned is a block of events as the journal tells of it: rows of one day, in which the events of a tap are all that the table has between the
 // first and the last.
 type planned struct {
-	block  uint32
-	day    uint32
-	token  string
-	firsts map[string]uint64
-	lasts  map[string]uint64
-	rows   []eventRow // not in the journal
+	block            uint32
+	day              uint32
+	token            string
+	firsts, lasts    map[string]uint64
+	earliest, latest time.Time
+	rows             []eventRow // not in the journal
 }
 
 func newPlanned(day uint32, rows []eventRow) *planned {
 	p := &planned{day: day, token: "warder-block-" + rand.Text(), firsts: make(map[string]uint64), lasts: make(map[string]uint64), rows: rows}
+	p.earliest, p.latest = storedTime(rows[0].Time), storedTime(rows[0].Time)
 	last, n := "", uint64(0)
 	for _, e := range rows {
+		if at := storedTime(e.Time); at.Before(p.earliest) {
+			p.earliest = at
+		} else if at.After(p.latest) {
+			p.latest = at
+		}
 		if e.Tap != last || n == 0 {
 			if n > 0 {
 				p.lasts[last] = n
@@ -171,7 +178,7 @@ func (w *EventWriter) done(ctx context.Context, number uint64) error {
 	if err := w.step("done"); err != nil {
 		return err
 	}
-	if err := w.store.writeJournal(context.WithoutCancel(ctx), w.partition, number, true, []*planned{{}}); err != nil {
+	if err := w.store.writeJournal(context.WithoutCancel(ctx), w.partition, number, true, []*planned{{earliest: time.Unix(0, 0), latest: time.Unix(0, 0)}}); err != nil {
 		return err
 	}
 	w.number = number
@@ -226,6 +233,8 @@ func journalColumns(partition uint16, number uint64, done bool) []column[*planne
 		col("taps", taps),
 		col("firsts", func(p *planned) []uint64 { return numbers(p, p.firsts) }),
 		col("lasts", func(p *planned) []uint64 { return numbers(p, p.lasts) }),
+		col("earliest", func(p *planned) time.Time { return p.earliest }),
+		col("latest", func(p *planned) time.Time { return p.latest }),
 	}
 }
 

@@ -111,22 +111,31 @@ func shardingKeys() map[string]string {
 const (
 	createTable = "CREATE TABLE IF NOT EXISTS "
 	createView  = "CREATE MATERIALIZED VIEW IF NOT EXISTS "
+	alterTable  = "ALTER TABLE "
+	addColumn   = " ADD COLUMN IF NOT EXISTS "
 )
 
-// steps turns the steps of the schema into those of the cluster. A table that a later step makes anew is only made there: a cluster begins empty.
+// steps turns the steps of the schema into those of the cluster, which begins empty: a table that a later step makes anew is only made there, and has
+// its columns at once. (A server that comes later could not make a table whose replicas have a column more.)
 func (c cluster) steps(all []migration) ([]migration, error) {
-	last := make(map[string]uint32)
+	last, added := make(map[string]uint32), make(map[string]string)
 	for _, m := range all {
 		for _, sql := range m.statements {
 			last[head(sql)] = m.version
+			if table, column, ok := newColumn(sql); ok {
+				added[table] += ",\n    " + column
+			}
 		}
 	}
 	var out []migration
 	for _, m := range all {
 		step := migration{version: m.version, name: m.name}
 		for _, sql := range m.statements {
-			if last[head(sql)] != m.version {
+			if _, _, is := newColumn(sql); is || last[head(sql)] != m.version {
 				continue
+			}
+			if table, ok := strings.CutPrefix(head(sql), createTable); ok {
+				sql = strings.Replace(sql, "\n) ENGINE = ", added[table]+"\n) ENGINE = ", 1)
 			}
 			spread, err := c.spread(sql)
 			if err != nil {
@@ -137,6 +146,15 @@ func (c cluster) steps(all []migration) ([]migration, error) {
 		out = append(out, step)
 	}
 	return out, nil
+}
+
+// newColumn tells which column a statement adds to which table; false when it does something else.
+func newColumn(sql string) (table, column string, ok bool) {
+	rest, ok := strings.CutPrefix(sql, alterTable)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, addColumn)
 }
 
 // head is the part of a statement that names what it makes.

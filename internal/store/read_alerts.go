@@ -43,7 +43,7 @@ func (s *Store) alerts(ctx context.Context, f history.AlertFilter, narrow func(*
 	if err := checkAlerts(f); err != nil {
 		return nil, err
 	}
-	q := newSelect("SELECT a.record, t.made.1, t.made.2, t.made.3, t.made.4, t.at FROM alerts AS a LEFT JOIN " +
+	q := newSelect("SELECT a.record, t.made.1, t.made.2, t.made.3, t.made.4, t.at, a.stored FROM alerts AS a LEFT JOIN " +
 		"(SELECT c.alert AS id, argMax((c.state, c.verdict, c.by, c.note), c.time) AS made, max(c.time) AS at FROM triage AS c GROUP BY c.alert) AS t ON t.id = a.id")
 	q.span("a.time", f.Since, f.Until)
 	if f.MinSeverity != "" {
@@ -60,6 +60,9 @@ func (s *Store) alerts(ctx context.Context, f history.AlertFilter, narrow func(*
 	}
 	if f.State != "" {
 		q.where("if(t.made.1 = '', 'open', t.made.1) = {state:String}", clickhouse.Named("state", f.State))
+	}
+	if !f.StoredSince.IsZero() {
+		q.where("a.stored >= {stored:DateTime64(3, 'UTC')}", clickhouse.DateNamed("stored", storedTime(f.StoredSince), clickhouse.MilliSeconds))
 	}
 	narrow(q)
 	out := []history.Alert{}
@@ -88,14 +91,15 @@ func checkAlerts(f history.AlertFilter) error {
 func scanAlert(r driver.Rows) (history.Alert, error) {
 	var record string
 	var t history.Triage
-	if err := r.Scan(&record, &t.State, &t.Verdict, &t.By, &t.Note, &t.Time); err != nil {
+	var stored time.Time
+	if err := r.Scan(&record, &t.State, &t.Verdict, &t.By, &t.Note, &t.Time, &stored); err != nil {
 		return history.Alert{}, err
 	}
 	if t.State == "" {
 		t = history.Triage{State: history.Open}
 	}
 	a, err := alert.Decode([]byte(record))
-	return history.Alert{Alert: a, Triage: t}, err
+	return history.Alert{Alert: a, Triage: t, Stored: stored.UTC()}, err
 }
 
 // Alert implements [history.Reader].

@@ -45,21 +45,35 @@ type searching struct {
 // store.limits bound each statement; together they may read as many rows as one may, and none may go on for longer than the limit of time
 // without finding anything. A slow fn holds up ClickHouse, which may take that for a slow statement.
 func (r *Searcher) Search(ctx context.Context, s history.Search, fn func(*event.Event) error) (history.Summary, error) {
-	began := time.Now()
-	q, err := r.question(s.Span, s.Filter)
+	began, budget := time.Now(), newBudget()
+	now, err := r.now(ctx, budget)
 	if err != nil {
 		return history.Summary{}, err
 	}
-	run := &searching{Searcher: r, question: q, budget: newBudget(), fn: fn, oldest: s.OldestFirst, left: -1}
+	q, err := r.searched(ctx, s, budget)
+	if err != nil {
+		return history.Summary{}, err
+	}
+	run := &searching{Searcher: r, question: q, budget: budget, fn: fn, oldest: s.OldestFirst, left: -1}
 	if s.Limit > 0 {
 		run.left = s.Limit
 	}
+	run.summary.Stored = now
 	err = run.all(ctx)
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
 	run.summary.Scanned, run.summary.Took = run.budget.scanned.Load(), time.Since(began)
 	return run.summary, err
+}
+
+// searched is the question of a search.
+func (r *Searcher) searched(ctx context.Context, s history.Search, b *budget) (*question, error) {
+	q, err := r.question(s.Span, s.Filter)
+	if err == nil && !s.StoredSince.IsZero() {
+		q.fresh, err = r.storedSince(ctx, s.StoredSince, b)
+	}
+	return q, err
 }
 
 // all goes through the slices.
@@ -140,7 +154,7 @@ func whole() *statement {
 func (s *searching) inSQL(ctx context.Context, first, last int64, at *event.Event) (*event.Event, error) {
 	st := whole()
 	st.between(first, last)
-	st.filter(s.query)
+	s.narrow(st)
 	s.behind(st, at)
 	st.param("limit", int64(s.wanted()))
 	st.tail = s.order() + " LIMIT {limit:UInt64}"
@@ -179,8 +193,8 @@ func (s *searching) hand(e *event.Event) error {
 }
 
 // Explain implements [history.Reader]. The statement is that of one slice.
-func (r *Searcher) Explain(_ context.Context, s history.Search) (history.Plan, error) {
-	q, err := r.question(s.Span, s.Filter)
+func (r *Searcher) Explain(ctx context.Context, s history.Search) (history.Plan, error) {
+	q, err := r.searched(ctx, s, newBudget())
 	if err != nil {
 		return history.Plan{}, err
 	}
@@ -200,7 +214,7 @@ func (r *Searcher) Explain(_ context.Context, s history.Search) (history.Plan, e
 		last = storedTime(s.Until).UnixNano() - 1
 	}
 	st.between(first, last)
-	st.filter(q.query)
+	q.narrow(st)
 	plan := history.Plan{Pushed: q.query.Pushed, Rest: []string{}, SQL: st.text(), Params: shown(st.params)}
 	for _, p := range q.query.Rest {
 		plan.Rest = append(plan.Rest, p.Expr+": "+p.Reason)

@@ -89,7 +89,7 @@ func (s *searching) sift(ctx context.Context, first, last int64, at *event.Event
 	st := s.candidates(fields)
 	st.large = true
 	st.between(first, last)
-	st.filter(s.query)
+	s.narrow(st)
 	s.behind(st, at)
 	p := newPartial(s.columnsFor(fields))
 	return s.ask(ctx, "look for events", st, s.budget, func(row driver.Rows) error {

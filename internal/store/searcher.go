@@ -37,6 +37,7 @@ type question struct {
 	span   history.Span
 	filter celsql.Filter // nil: every event
 	query  *celsql.Query // the filter over the events table
+	fresh  *fresh        // only what was stored lately; nil: whenever
 }
 
 func (r *Searcher) question(span history.Span, filter string) (*question, error) {
@@ -74,6 +75,14 @@ func (s *statement) param(name string, value any) {
 func (s *statement) filter(q *celsql.Query) {
 	s.where(q.Where...)
 	s.params = append(s.params, q.Params...)
+}
+
+// narrow keeps the events that the question is about, as far as ClickHouse can tell, of any time.
+func (q *question) narrow(st *statement) {
+	st.filter(q.query)
+	if q.fresh != nil {
+		q.fresh.narrow(st)
+	}
 }
 
 // between narrows the time of an event to [first, last], in nanoseconds since 1970.

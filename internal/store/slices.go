@@ -41,6 +41,9 @@ func (r *Searcher) stretches(ctx context.Context, q *question, b *budget) ([]str
 			return err
 		}
 		d.first, d.last = from.UnixNano(), to.UnixNano()
+		if q.fresh != nil {
+			d = q.fresh.cut(day, d)
+		}
 		if d = d.cut(first, last); d.first <= d.last {
 			out = append(out, d)
 		}

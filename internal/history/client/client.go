@@ -86,6 +86,7 @@ func (c *Client) Alerts(ctx context.Context, f history.AlertFilter) ([]history.A
 	set(q, "state", f.State)
 	set(q, "tag", f.Tag)
 	set(q, "entity", f.Entity)
+	setTime(q, "stored_since", f.StoredSince)
 	setRows(q, f.Limit)
 	var out []history.Alert
 	if err := c.get(ctx, &out, q, "alerts"); err != nil {
@@ -198,6 +199,7 @@ func searchQuery(s history.Search) url.Values {
 	if s.OldestFirst {
 		q.Set("order", "oldest")
 	}
+	setTime(q, "stored_since", s.StoredSince)
 	return q
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/warder/warder/internal/alert"
 	"github.com/warder/warder/internal/decision"
@@ -43,6 +44,8 @@ func (s *suite) listAlerts(t *testing.T) {
 		{"open", history.AlertFilter{State: history.Open}, []string{stealing, scraping, stuffing}},
 		{"closed", history.AlertFilter{State: history.Closed}, nil},
 		{"limit", history.AlertFilter{Limit: 2}, []string{stealing, scraping}},
+		{"stored of late", history.AlertFilter{StoredSince: time.Now().Add(-time.Hour)}, []string{stealing, scraping, stuffing}},
+		{"stored in future", history.AlertFilter{StoredSince: time.Now().Add(time.Hour)}, nil},
 		{"limit past the bound", history.AlertFilter{Limit: 10 * history.MaxRows}, []string{stealing, scraping, stuffing}},
 		{"hostile", history.AlertFilter{Rule: "' OR 1=1 --"}, nil},
 	} {
@@ -57,6 +60,10 @@ func (s *suite) listAlerts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if at := got[0].Stored; time.Since(at).Abs() > time.Hour {
+		t.Errorf("stored at %s", at)
+	}
+	got[0].Stored = time.Time{}
 	same(t, "an alert", []history.Alert{{Alert: s.alerts[2], Triage: history.Triage{State: history.Open}}}, got)
 }
 

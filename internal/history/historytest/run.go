@@ -3,6 +3,7 @@ package historytest
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -69,6 +70,13 @@ func (s *suite) search(t *testing.T) {
 	}
 	same(t, "newest events", []event.ID{s.events[12].ID, s.events[11].ID}, got)
 	same(t, "found", uint64(2), sum.Found)
+	for since, want := range map[time.Time]uint64{sum.Stored.Add(-time.Hour): 15, sum.Stored.Add(time.Hour): 0} {
+		sum, err := s.Reader.Search(t.Context(), history.Search{StoredSince: since}, func(*event.Event) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "events stored since "+since.String(), want, sum.Found)
+	}
 	plan, err := s.Reader.Explain(t.Context(), history.Search{Filter: `response.code == 401`})
 	if err != nil || len(plan.Pushed) != 1 || plan.SQL == "" {
 		t.Errorf("plan %+v, %v; want a part that is pushed", plan, err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/warder/warder/internal/history"
 )
@@ -46,6 +47,7 @@ func (s *suite) triage(t *testing.T) {
 			t.Fatal(err)
 		}
 		steps[i].By, steps[i].Time = "person:kim", got.Triage.Time
+		got.Stored = time.Time{}
 		same(t, "the change", history.Alert{Alert: s.alerts[0], Triage: steps[i]}, *got)
 		if i > 0 && !steps[i].Time.After(steps[i-1].Time) {
 			t.Errorf("change %d at %s is not later than %s", i, steps[i].Time, steps[i-1].Time)

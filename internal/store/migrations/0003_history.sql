@@ -88,7 +88,7 @@ CREATE TABLE IF NOT EXISTS rollup_feed (
 ) ENGINE = Null;
 
 -- What a writer of events is about to do, so that whoever comes after it can finish that: one row a block, and one with done set when the blocks of
--- a number are in the rollups. taps, firsts and lasts tell which events a block has.
+-- a number are in the rollups. taps, firsts and lasts tell which events a block has, earliest and latest the span of their times.
 CREATE TABLE IF NOT EXISTS event_blocks (
     kafka_partition UInt16,
     number          UInt64,
@@ -99,11 +99,13 @@ CREATE TABLE IF NOT EXISTS event_blocks (
     taps            Array(String),
     firsts          Array(UInt64),
     lasts           Array(UInt64),
-    written         DateTime('UTC') DEFAULT now()
+    earliest        DateTime64(9, 'UTC'),
+    latest          DateTime64(9, 'UTC'),
+    written         DateTime64(3, 'UTC') DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(written)
 ORDER BY (kafka_partition, number, done, block)
-TTL written + INTERVAL 7 DAY
+TTL toDateTime(written) + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1;
 
 -- The rollups: what dashboards and baselines ask over long spans, kept by the minute, the hour or the day. Each has one partition a day.
@@ -312,6 +314,9 @@ SELECT toStartOfMinute(e.time) AS time, model, tenant, principal_id, route, coun
 FROM rollup_feed AS e
 WHERE model != ''
 GROUP BY time, model, tenant, principal_id, route;
+
+-- When an alert was stored, by which those that come are followed: its time is that of its event.
+ALTER TABLE alerts ADD COLUMN IF NOT EXISTS stored DateTime64(3, 'UTC') DEFAULT time;
 
 -- What people made of an alert: one row a change; the newest one holds. state is open, acknowledged or closed; verdict is "",
 -- true_positive, false_positive or benign.

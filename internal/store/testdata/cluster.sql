@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS `warder`.`alerts_local` ON CLUSTER `main-1` (
     event_count  Int64,
     dropped      UInt64,
     record       String CODEC(ZSTD(3)),
-    INDEX id_filter id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX id_filter id TYPE bloom_filter(0.01) GRANULARITY 1,
+    stored DateTime64(3, 'UTC') DEFAULT time
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/main-1/warder/alerts_local/{shard}', '{replica}')
 PARTITION BY toYYYYMM(time)
 ORDER BY (rule, time, id)
@@ -204,11 +205,13 @@ CREATE TABLE IF NOT EXISTS `warder`.`event_blocks_local` ON CLUSTER `main-1` (
     taps            Array(String),
     firsts          Array(UInt64),
     lasts           Array(UInt64),
-    written         DateTime('UTC') DEFAULT now()
+    earliest        DateTime64(9, 'UTC'),
+    latest          DateTime64(9, 'UTC'),
+    written         DateTime64(3, 'UTC') DEFAULT now64(3)
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/main-1/warder/event_blocks_local/{shard}', '{replica}')
 PARTITION BY toYYYYMMDD(written)
 ORDER BY (kafka_partition, number, done, block)
-TTL written + INTERVAL 7 DAY
+TTL toDateTime(written) + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS `warder`.`event_blocks` ON CLUSTER `main-1` AS `warder`.`event_blocks_local` ENGINE = Distributed('main-1', 'warder', 'event_blocks_local', kafka_partition);
