@@ -62,5 +62,8 @@ func (f *EventFilter) Match(e *event.Event) (bool, error) {
 	return ok, err
 }
 
+// UsesGeo tells whether the condition calls geo(), which needs [Options.Geo].
+func (f *EventFilter) UsesGeo() bool { return len(f.set.UsesGeo()) > 0 }
+
 // AST returns the checked expression, which must not be changed.
 func (f *EventFilter) AST() *celast.AST { return f.rule.filter.ast }

@@ -9,11 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/warder/warder/enforcer/api"
-	"github.com/warder/warder/internal/celsql"
 	"github.com/warder/warder/internal/history"
 	"github.com/warder/warder/internal/privacy"
 	"github.com/warder/warder/internal/store"
-	"github.com/warder/warder/rules"
 )
 
 // past is the history that the API answers from: the store, asked under people's real names, and the book of who asked.
@@ -31,9 +29,9 @@ type whole struct {
 }
 
 func (a *App) newPast(st *store.Store) *past {
-	compile := func(text string) (celsql.Filter, error) { return rules.CompileFilter(rules.Options{}, text) }
+	search := &filters{databases: a.cfg.Collector.Enrich.Geo.Databases, log: a.log}
 	return &past{
-		Reader: privacy.Reader{Reader: whole{st, store.NewSearcher(st, compile)}, Names: st.Names()},
+		Reader: privacy.Reader{Reader: whole{st, store.NewSearcher(st, search.compile)}, Names: st.Names()},
 		Eraser: privacy.Eraser{Store: st, Names: st.Names()},
 		store:  st, accesses: a.accesses,
 	}

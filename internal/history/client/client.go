@@ -38,8 +38,11 @@ func (c *Client) Search(ctx context.Context, s history.Search, fn func(*event.Ev
 	defer body.Close()
 	sum, err := decodeStream(body, fn)
 	var broken *brokenError
-	if errors.As(err, &broken) || ctx.Err() != nil {
+	switch {
+	case errors.As(err, &broken) || ctx.Err() != nil:
 		err = c.api.Broken(ctx, err)
+	case errors.Is(err, errStranger):
+		err = c.api.Stranger()
 	}
 	return sum, err
 }

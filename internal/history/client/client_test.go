@@ -21,7 +21,8 @@ func TestDecodeStream(t *testing.T) {
 	for name, c := range map[string]struct{ in, err string }{
 		"whole":      {line() + summary, ""},
 		"cut":        {line(), "there is no summary at its end"},
-		"no event":   {"{}\n", "line 1 of the API's answer is no event"},
+		"no event":   {line() + "{}\n", "line 2 of the API's answer is no event"},
+		"a page":     {"<!doctype html>\n<title>Log in</title>\n", "is not one of the API's"},
 		"an error":   {line() + `{"error":{"type":"unavailable","detail":"took\u001b too long"}}`, `the search ended early: took\x1b too long`},
 		"no summary": {`{"summary":7}`, "is no summary"},
 		"too long":   {strings.Repeat("x", maxLine+1), "longer than 1024 KiB"},

@@ -17,6 +17,9 @@ import (
 // maxLine bounds one event of a stream, in bytes; a bounded event's JSON form is far shorter.
 const maxLine = 1 << 20
 
+// errStranger is the error of a stream that begins with something else than an event: a log-in page of a proxy, say.
+var errStranger = errors.New("the answer is not one of the API's")
+
 // lastLine is the line that ends a stream.
 type lastLine struct {
 	Summary *history.Summary `json:"summary"`
@@ -39,7 +42,10 @@ func decodeStream(r io.Reader, fn func(*event.Event) error) (history.Summary, er
 		}
 		e := new(event.Event)
 		if err := json.Unmarshal(b, e); err != nil || e.ID.IsZero() {
-			return history.Summary{}, fmt.Errorf("line %d of the API's answer is no event", n)
+			if n == 1 {
+				return history.Summary{}, errStranger
+			}
+			return history.Summary{}, fmt.Errorf("line %d of the API's answer is no event: a proxy in between may have changed it", n)
 		}
 		if err := fn(e); err != nil {
 			return history.Summary{}, err
@@ -50,7 +56,7 @@ func decodeStream(r io.Reader, fn func(*event.Event) error) (history.Summary, er
 	case errors.Is(err, bufio.ErrTooLong):
 		return history.Summary{}, fmt.Errorf("a line of the API's answer is longer than %d KiB", maxLine>>10)
 	case err == nil:
-		err = errors.New("there is no summary at its end, so events may be missing")
+		err = errors.New("there is no summary at its end, so events may be missing; ask again, or about a shorter span")
 	}
 	return history.Summary{}, &brokenError{err}
 }

@@ -30,6 +30,7 @@ const Env = "WARDER_CLICKHOUSE"
 // shared is the test binary's engine. It is process-wide state, which a test binary may have: starting an engine for each test
 // would cost half a second each.
 var shared struct {
+	main bool // Main was called
 	once sync.Once
 	dir  string
 	eng  *engine.Engine
@@ -42,6 +43,7 @@ var shared struct {
 //	func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 func Main(m interface{ Run() int }) int {
 	engine.MaybeServeChild()
+	shared.main = true
 	code := m.Run()
 	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "storetest:", err)
@@ -60,7 +62,7 @@ func stop() error {
 // Config returns the configuration of a fresh database, dropped when the test ends. The test fails when there is no engine.
 func Config(t testing.TB) store.Config {
 	t.Helper()
-	shared.once.Do(begin)
+	start(t)
 	if shared.err != nil {
 		t.Fatalf("no ClickHouse to test with: run `make deps`, or set %s=clickhouse://user:password@host:port: %v", Env, shared.err)
 	}
@@ -92,8 +94,17 @@ func OpenConfig(t testing.TB, cfg store.Config) *store.Store {
 // Engine returns the shared engine, for tests that kill it; nil when the environment names a server.
 func Engine(t testing.TB) *engine.Engine {
 	t.Helper()
-	shared.once.Do(begin)
+	start(t)
 	return shared.eng
+}
+
+// start starts the engine once. It runs in a copy of the test binary, which without Main would run the tests again instead of the engine, and so on.
+func start(t testing.TB) {
+	t.Helper()
+	if !shared.main {
+		t.Fatal("the package has no TestMain that calls storetest.Main: func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }")
+	}
+	shared.once.Do(begin)
 }
 
 // Conn returns a plain connection to the database, closed when the test ends: for looking at tables past the store.
