@@ -127,7 +127,8 @@ func newEventsTimeline(s streams, f *apiFlags) *cobra.Command {
 errors (5xx), and refused by Warder. A terminal shows bars, too.`,
 		Example: "  warder events timeline --since 1d --step 1h\n  warder events timeline --by api.route --output csv", Args: noArgs}
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		if q.Span, err = span.span(c, time.Now()); err != nil {
+		now := time.Now()
+		if q.Span, err = span.span(c, now); err != nil {
 			return err
 		}
 		if step != "" {
@@ -140,6 +141,9 @@ errors (5xx), and refused by Warder. A terminal shows bars, too.`,
 		h, err := f.history()
 		if err != nil {
 			return err
+		}
+		if q.Until.IsZero() { // silence up to now is shown
+			q.Until = now
 		}
 		rows, err := h.Timeline(c.Context(), q)
 		if err != nil {

@@ -129,7 +129,7 @@ func (s *Store) entitySums(ctx context.Context, who entity, out *history.Entity)
 	})
 }
 
-// entityTimeline reads the entity's hours, or several at once where there are too many.
+// entityTimeline reads the entity's hours from its first to its last, or several at once where there are too many.
 func (s *Store) entityTimeline(ctx context.Context, who entity, out *history.Entity) error {
 	step := time.Hour
 	if hours := out.Last.Sub(out.First)/time.Hour + 2; hours >= mostBuckets {
@@ -139,7 +139,7 @@ func (s *Store) entityTimeline(ctx context.Context, who entity, out *history.Ent
 		"FROM entity_hour AS h")
 	who.hours(q, out.Span)
 	q.args = append(q.args, clickhouse.Named("step", int64(step/time.Second)))
-	return s.each(ctx, "count the entity's requests over time", q.text("GROUP BY bucket ORDER BY bucket", 0), q.args, func(r driver.Rows) error {
+	err := s.each(ctx, "count the entity's requests over time", q.text("GROUP BY bucket ORDER BY bucket", 0), q.args, func(r driver.Rows) error {
 		var b history.Bucket
 		var at int64
 		err := r.Scan(&at, &b.Count, &b.Denied, &b.Errors, &b.Refused)
@@ -147,6 +147,8 @@ func (s *Store) entityTimeline(ctx context.Context, who entity, out *history.Ent
 		out.Timeline = append(out.Timeline, b)
 		return err
 	})
+	out.Timeline = filled(out.Timeline, step, history.Span{Since: out.First, Until: out.Last.Add(1)})
+	return err
 }
 
 // entityFields are the fields whose most frequent values a profile lists, and their text in SQL over events AS e.

@@ -23,8 +23,9 @@ const (
 // OtherValues stands in a timeline for the values that are not among the nine most frequent of its span.
 const OtherValues = "(other)"
 
-// Timeline implements [history.Reader]. Buckets begin at whole multiples of the step since 1970; those without an event are left out. Parted
-// by a field, the nine most frequent values are told apart and the others are [OtherValues]; "" has the events of which it is not known.
+// Timeline implements [history.Reader]. Buckets begin at whole multiples of the step since 1970 and cover the span, which ends
+// and begins with the events there are where it is open; without any event there is none. Parted by a field, the nine most frequent values are told apart
+// and the others are [OtherValues]; "" has the events of which it is not known. Then buckets without an event are left out.
 //
 // It reads a rollup as [Searcher.Top] does, those by the hour where the step is of whole hours; entity_hour where the filter only holds for
 // known values of the one field. Everything else is counted in events.
@@ -54,10 +55,16 @@ func (r *Searcher) Timeline(ctx context.Context, t history.Timeline) ([]history.
 			values = append(values, v.Value)
 		}
 	}
-	if !q.query.Exact() {
-		return r.timelineInGo(ctx, c, values)
+	var out []history.Bucket
+	if q.query.Exact() {
+		out, err = r.timeline(ctx, c, values, budget)
+	} else {
+		out, err = r.timelineInGo(ctx, c, values)
 	}
-	return r.timeline(ctx, c, values, budget)
+	if err != nil || c.by != "" {
+		return out, err
+	}
+	return filled(out, c.step, span), nil
 }
 
 // bounded bounds the span by what there is; its end is zero when there is nothing.

@@ -88,7 +88,7 @@ func (s *suite) count(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "timeline", []history.Bucket{{Time: s.start, Count: 7, Denied: 6}, {Time: s.at(2), Count: 5}, {Time: s.at(3), Count: 1}}, line)
+	same(t, "timeline", []history.Bucket{{Time: s.start, Count: 7, Denied: 6}, {Time: s.at(1)}, {Time: s.at(2), Count: 5}, {Time: s.at(3), Count: 1}}, line)
 	top, err := s.Reader.Top(t.Context(), history.Top{Field: "source.address", Limit: 1})
 	if err != nil {
 		t.Fatal(err)
