@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -12,6 +13,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/warder/warder/dashboards"
 	"github.com/warder/warder/internal/store/storetest"
 )
 
@@ -138,7 +140,7 @@ func TestAlertRules(t *testing.T) {
 		switch {
 		case ids[r.ID] || titles[r.Title] || len(ownedRules+r.ID) > 40:
 			t.Errorf("%s: uid or title is not unique, or the uid above 40 characters", r.ID)
-		case r.Summary == "" || r.Action == "" || !strings.HasPrefix(r.Board, "warder-"):
+		case r.Summary == "" || r.Action == "" || !slices.ContainsFunc(dashboards.Boards(), func(b dashboards.Board) bool { return b.UID == r.Board }):
 			t.Errorf("%s: does not say what is wrong, what to do and where it shows", r.ID)
 		case strings.Contains(r.Summary+r.Action+messageTemplate, "$"):
 			t.Errorf("%s: Grafana's file provisioning takes $ for an environment variable", r.ID)
