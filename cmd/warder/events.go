@@ -124,7 +124,8 @@ func newEventsTimeline(s streams, f *apiFlags) *cobra.Command {
 	output, step := "", ""
 	c := &cobra.Command{Use: "timeline", Short: "Count requests over time",
 		Long: `Counts requests over time: all, denied (401, 403 or a failed authentication),
-errors (5xx), and refused by Warder. A terminal shows bars, too.`,
+errors (5xx), and refused by Warder. A terminal shows bars, too. A table has one
+row for several steps in a row without a request; JSON and CSV have each.`,
 		Example: "  warder events timeline --since 1d --step 1h\n  warder events timeline --by api.route --output csv", Args: noArgs}
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		now := time.Now()
@@ -149,7 +150,13 @@ errors (5xx), and refused by Warder. A terminal shows bars, too.`,
 		if err != nil {
 			return err
 		}
-		return list(s, output, "no events", bucketColumns(q.By, rows, output == asTable && console.IsTerminal(s.out)), rows, nil)
+		columns := bucketColumns(q.By, rows, output == asTable && console.IsTerminal(s.out))
+		if output == asTable {
+			var empty map[time.Time]int
+			rows, empty = folded(rows)
+			columns[0].cell = func(b history.Bucket) string { return rowTime(b, empty) }
+		}
+		return list(s, output, "no events", columns, rows, nil)
 	}
 	span.register(c, "1h")
 	c.Flags().StringVar(&q.Filter, "filter", "", "only events that this `CEL` expression holds for")
@@ -157,6 +164,31 @@ errors (5xx), and refused by Warder. A terminal shows bars, too.`,
 	c.Flags().StringVar(&q.By, "by", "", "count each value of this `field` on its own, for example api.route")
 	outputFlag(c, &output)
 	return c
+}
+
+// folded keeps the first of two or more buckets in a row without an event, and tells by its time for how many it stands.
+func folded(rows []history.Bucket) (kept []history.Bucket, empty map[time.Time]int) {
+	empty = map[time.Time]int{}
+	for i := 0; i < len(rows); {
+		end := i
+		for end < len(rows) && rows[end].Count == 0 {
+			end++
+		}
+		kept = append(kept, rows[i])
+		if end > i+1 {
+			empty[rows[i].Time] = end - i
+		}
+		i = max(end, i+1)
+	}
+	return kept, empty
+}
+
+// rowTime is the time of a bucket, or how many empty ones it stands for.
+func rowTime(b history.Bucket, empty map[time.Time]int) string {
+	if n := empty[b.Time]; n > 0 {
+		return fmt.Sprintf("… %d empty", n)
+	}
+	return b.Time.UTC().Format(stamp)
 }
 
 func bucketColumns(by string, rows []history.Bucket, picture bool) []column[history.Bucket] {
@@ -167,7 +199,7 @@ func bucketColumns(by string, rows []history.Bucket, picture bool) []column[hist
 	number := func(of func(history.Bucket) uint64) func(history.Bucket) string {
 		return func(b history.Bucket) string { return strconv.FormatUint(of(b), 10) }
 	}
-	out := []column[history.Bucket]{{"time", func(b history.Bucket) string { return b.Time.UTC().Format(stamp) }}}
+	out := []column[history.Bucket]{{"time", func(b history.Bucket) string { return rowTime(b, nil) }}}
 	if by != "" {
 		out = append(out, column[history.Bucket]{by, func(b history.Bucket) string { return b.Value }})
 	}

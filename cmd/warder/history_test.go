@@ -30,7 +30,7 @@ func pastAPI() http.Handler {
 	answers := map[string]any{
 		"GET /api/v1/events/explain": history.Plan{Pushed: []string{"response.code == 403"}, SQL: "SELECT 1", Params: []history.Param{{Name: "p0", Value: "403"}}},
 		"GET /api/v1/top":            []history.Count{{Value: "203.0.113.9\u202e", Count: 3, Share: 0.75}},
-		"GET /api/v1/timeline":       []history.Bucket{{Time: at, Count: 4, Denied: 2}},
+		"GET /api/v1/timeline":       []history.Bucket{{Time: at, Count: 4, Denied: 2}, {Time: at.Add(time.Minute)}, {Time: at.Add(2 * time.Minute)}, {Time: at.Add(3 * time.Minute), Count: 1}},
 		"GET /api/v1/entities/address/203.0.113.9": history.Entity{EntityID: history.EntityID{Kind: history.Address, Value: "203.0.113.9"}, First: at, Last: at,
 			Requests: 4, Timeline: []history.Bucket{{Time: at, Count: 4}}, Top: map[string][]history.Count{"api.route": {{Value: "/login", Count: 4, Share: 1}}}, Alerts: []history.Alert{a}},
 		"GET /api/v1/alerts":      []history.Alert{a},
