@@ -95,7 +95,8 @@ type Param struct {
 	Value string `json:"value"`
 }
 
-// Timeline asks how many events there were over time. Step is rounded up to a whole minute, and grows until there are at most 1,000 buckets.
+// Timeline asks how many events there were over time. Step is rounded up to a whole minute, and grows until there are at most 1,000 buckets for
+// each value. The answer has every bucket of the span, empty ones too, unless By parts it; none when there is no event at all.
 type Timeline struct {
 	Span
 	Filter string        `json:"filter,omitempty"`
@@ -161,7 +162,7 @@ type Entity struct {
 	Bytes     uint64             `json:"response_bytes"`
 	Tokens    uint64             `json:"tokens,omitempty"`
 	Distinct  EntityDistinct     `json:"distinct"`
-	Timeline  []Bucket           `json:"timeline"`
+	Timeline  []Bucket           `json:"timeline"`  // from its first to its last event in the span, empty buckets too
 	Top       map[string][]Count `json:"top"`       // by field: api.route, response.code, source.address, principal.id, request.user_agent, source.country
 	Alerts    []Alert            `json:"alerts"`    // newest first, at most 50
 	Decisions []DecisionChange   `json:"decisions"` // newest first, at most 50

@@ -23,9 +23,9 @@ const (
 // OtherValues stands in a timeline for the values that are not among the nine most frequent of its span.
 const OtherValues = "(other)"
 
-// Timeline implements [history.Reader]. Buckets begin at whole multiples of the step since 1970 and cover the span, which ends
-// and begins with the events there are where it is open; without any event there is none. Parted by a field, the nine most frequent values are told apart
-// and the others are [OtherValues]; "" has the events of which it is not known. Then buckets without an event are left out.
+// Timeline implements [history.Reader]. Buckets begin at whole multiples of the step since 1970 and cover the span, which begins and ends with
+// the events there are where it is open; without any event there is none. Parted by a field, the nine most frequent values are told apart and
+// the others are [OtherValues]; "" has the events of which it is not known. Then buckets without an event are left out.
 //
 // It reads a rollup as [Searcher.Top] does, those by the hour where the step is of whole hours; entity_hour where the filter only holds for
 // known values of the one field. Everything else is counted in events.
