@@ -327,6 +327,38 @@ func TestTimelineCountsWhatTheRulesWould(t *testing.T) {
 	}
 }
 
+// Rollups are kept for longer than events: an open span is that of the events, whoever counts, and its buckets are bounded.
+func TestTimelineOfWhatOutlivedItsEvents(t *testing.T) {
+	cfg := storetest.Config(t)
+	s, conn := storetest.OpenConfig(t, cfg), storetest.Conn(t, cfg)
+	now := noon()
+	insert := func(seq uint64, at time.Time) {
+		t.Helper()
+		if err := s.InsertEvents(t.Context(), 0, []*event.Event{sample("edge", seq, at)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert(1, now.Add(-10*24*time.Hour))
+	if err := conn.Exec(t.Context(), "TRUNCATE TABLE events"); err != nil {
+		t.Fatal(err)
+	}
+	insert(2, now.Add(17*time.Second))
+	insert(3, now.Add(2*time.Minute))
+	r := store.NewSearcher(s, compile)
+	want := []history.Bucket{{Time: now, Count: 1}, {Time: now.Add(time.Minute)}, {Time: now.Add(2 * time.Minute), Count: 1}}
+	for _, filter := range []string{"", `request.path != "/nowhere"`, `decode(request.query) != "nothing"`} { // by rollup, by events, in Go
+		got, err := r.Timeline(t.Context(), history.Timeline{Filter: filter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != len(want) {
+			t.Errorf("%q: %d buckets, want %d", filter, len(got), len(want))
+		} else if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: -want +got:\n%s", filter, diff)
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	r := searcher(t, nil)
 	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)

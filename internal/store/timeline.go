@@ -44,10 +44,11 @@ func (r *Searcher) Timeline(ctx context.Context, t history.Timeline) ([]history.
 	if err != nil || span.Until.IsZero() {
 		return []history.Bucket{}, err
 	}
+	q.span = span // rollups tell of more than the events there are
 	c := counting{question: q, by: t.By, step: stepOf(t.Step, span), all: true}
 	var values []string
 	if t.By != "" {
-		top, err := r.Top(ctx, history.Top{Span: t.Span, Filter: t.Filter, Field: t.By, Limit: mostParts})
+		top, err := r.Top(ctx, history.Top{Span: span, Filter: t.Filter, Field: t.By, Limit: mostParts})
 		if err != nil {
 			return nil, err
 		}
